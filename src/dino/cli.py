@@ -1,0 +1,109 @@
+"""The command `dino`: parse, load, call, save. Every subcommand is a stage of the workflow."""
+
+import argparse
+import importlib
+import os
+import sys
+from pathlib import Path
+
+from dino.core.errors import DinoError
+
+# name: (help, whether it works on one run). The stage's module is imported only when it is
+# asked for, so that planning a workflow never loads torch.
+STAGES = {
+    "prepare": ("make the data set: manifest, images, splits", False),
+    "pretrain": ("train a student and its momentum teacher on the prepared images", True),
+    "export": ("write the teacher, and the same network before step 0, as timm folders", True),
+    "features": ("compute the frozen features that the evaluations share", True),
+    "knn": ("classify the test images by their nearest training features", True),
+    "linear": ("train a linear classifier on the frozen features", True),
+    "attention": ("score the [CLS] attention as a segmentation of the object", True),
+    "baselines": ("score what needs no training: raw pixels, centre box, Otsu's threshold", False),
+    "report": ("write summary.json, tables, figures and report.html", False),
+}
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    _use_the_checkout()
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """The exit code of `dino` with `arguments`; errors that the user can act on are one line."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.command == "doctor":
+            from dino.doctor import doctor
+
+            return doctor(Path.cwd())
+        return _run_stage(options)
+    except DinoError as error:
+        print(f"dino {options.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"dino {options.command}: interrupted", file=sys.stderr)
+        return 130
+
+
+def _run_stage(options: argparse.Namespace) -> int:
+    from dino.core.configuration.parameters import read_parameters
+    from dino.core.locking import only_one
+    from dino.core.paths import Project
+
+    project = Project(root=Path.cwd())
+    parameters = read_parameters(project.parameters)
+    stage = importlib.import_module(f"dino.stages.{options.command}")
+    if STAGES[options.command][1]:
+        run = parameters.run_named(options.run)
+        with only_one(project.root, f"{options.command}-{run.name}"):
+            stage.execute(project, parameters, run)
+    else:
+        with only_one(project.root, options.command):
+            stage.execute(project, parameters)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="dino",
+        description="Self-supervised vision transformers: train, score and plot. Run it from the "
+        "project's root; all settings are in params.yaml. Snakemake and DVC call these commands "
+        "in the right order.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (text, needs_run) in STAGES.items():
+        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        if needs_run:
+            command.add_argument(
+                "--run",
+                required=True,
+                metavar="NAME",
+                help="a run of params.yaml: ARCHITECTURE-dino-sSEED",
+            )
+    text = "show what this machine offers and what is missing for each stage"
+    commands.add_parser("doctor", help=text, description=text[0].upper() + text[1:] + ".")
+    return parser
+
+
+def _use_the_checkout() -> None:
+    """Start again with the code below the current folder, where that is another checkout.
+
+    `dvc exp run --temp` and git worktrees run in copies of the project: the code that runs must
+    be the code whose checksum is recorded, not that of the checkout that was installed.
+    """
+    source = Path.cwd() / "src"
+    if not (source / "dino" / "cli.py").is_file() or source.samefile(Path(__file__).parents[1]):
+        return
+    if os.environ.get("PYTHONPATH", "").split(os.pathsep)[0] == str(source):
+        return
+    path = os.pathsep.join(filter(None, [str(source), os.environ.get("PYTHONPATH")]))
+    os.execve(
+        sys.executable,
+        [sys.executable, "-m", "dino.cli", *sys.argv[1:]],
+        {**os.environ, "PYTHONPATH": path},
+    )
+
+
+if __name__ == "__main__":
+    main()

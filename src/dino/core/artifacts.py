@@ -1,0 +1,74 @@
+"""Reading and writing of files: a file is either whole or absent, and JSON is canonical."""
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from dino.core.errors import DinoError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place when the block ends without an error.
+
+    The file is flushed to the disk before it is renamed. Raises `DinoError` when the folder
+    cannot be written or the disk is full; what was at `path` before is then still there.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        # missing_ok does not cover a parent that is a file
+        if temporary.parent.is_dir():
+            temporary.unlink(missing_ok=True)
+
+
+def _unwritable(path: Path, error: OSError) -> DinoError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DinoError(f"{path}: no space left on the disk; free some and run the command again")
+    reason = error.strerror or str(error)
+    return DinoError(f"{path}: cannot be written ({reason}); check the folder and its permissions")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` atomically."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON with sorted keys, so that equal values give equal bytes."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file; raises `DinoError` when it is missing or damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DinoError(f"{path}: not found; run the stage that makes it") from None
+    except ValueError:
+        raise DinoError(f"{path}: not valid JSON; delete it and run its stage again") from None
+
+
+def sha256_of_file(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def fingerprint(value: Any) -> str:
+    """The SHA-256 of a JSON-like value, in hexadecimal."""
+    canonical = json.dumps(value, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()

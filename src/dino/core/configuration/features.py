@@ -1,0 +1,28 @@
+"""Which features of a teacher are computed once and shared by the evaluations."""
+
+from typing import Self
+
+from pydantic import PositiveInt, model_validator
+
+from dino.core.configuration.section import section
+
+
+@section
+class FeaturesConfig:
+    """Image preprocessing and the layers whose [CLS] tokens are kept."""
+
+    resize_px: PositiveInt = 256
+    """Short side that an image is resized to (bicubic)."""
+    crop_px: PositiveInt = 224
+    """Side of the central square that the teacher sees."""
+    last_blocks: PositiveInt = 4
+    """[CLS] tokens are kept of this many last blocks (paper: 4 for ViT-S, 1 for ViT-B)."""
+    batch_size: PositiveInt = 256
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> Self:
+        if self.crop_px > self.resize_px:
+            raise ValueError(
+                f"expected crop_px of at most resize_px {self.resize_px}, got {self.crop_px}"
+            )
+        return self

@@ -1,0 +1,26 @@
+"""Weighted k-nearest-neighbour classification of frozen features."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from dino.core.configuration.section import section
+
+
+@section
+class KnnConfig:
+    """Numbers of neighbours, and the temperature of their votes (paper: section 4.1)."""
+
+    neighbours: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (10, 20, 100, 200)
+    headline: PositiveInt = 20
+    """The number of neighbours whose accuracy the tables show."""
+    temperature: PositiveFloat = 0.07
+
+    @model_validator(mode="after")
+    def _headline_is_computed(self) -> Self:
+        if self.headline not in self.neighbours:
+            raise ValueError(
+                f"expected headline to be one of neighbours {list(self.neighbours)}, "
+                f"got {self.headline}"
+            )
+        return self

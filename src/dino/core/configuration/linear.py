@@ -1,0 +1,20 @@
+"""Linear classification of frozen features."""
+
+from typing import Annotated
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from dino.core.configuration.section import section
+
+
+@section
+class LinearConfig:
+    """SGD with momentum 0.9, no weight decay, a cosine learning rate per epoch."""
+
+    epochs: PositiveInt = 100
+    batch_size: PositiveInt = 1024
+    """Images in one step over all devices (paper: 1024)."""
+    learning_rate: PositiveFloat = 0.001
+    """For a batch of 256 images; scaled linearly with the batch."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the initial weights and of the order of the images."""

@@ -1,0 +1,112 @@
+"""The whole of params.yaml, and the runs that it asks for."""
+
+import re
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Self
+
+import yaml
+from pydantic import Field, NonNegativeInt, model_validator
+
+from dino.core.configuration.architecture import ArchitectureConfig
+from dino.core.configuration.attention import AttentionConfig
+from dino.core.configuration.features import FeaturesConfig
+from dino.core.configuration.knn import KnnConfig
+from dino.core.configuration.linear import LinearConfig
+from dino.core.configuration.prepare import PrepareConfig
+from dino.core.configuration.pretrain import PretrainConfig
+from dino.core.configuration.section import parse, section
+from dino.core.errors import ConfigurationError
+
+VARIANT = "dino"
+_NAME = re.compile(r"[A-Za-z0-9_]+")
+
+
+@section
+class RunsConfig:
+    """The matrix of runs: every architecture with every seed."""
+
+    architecture: Annotated[tuple[str, ...], Field(min_length=1)]
+    seed: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (0,)
+
+
+@section
+class Run:
+    """One pretraining and everything measured on its teacher."""
+
+    architecture: str
+    variant: str
+    seed: NonNegativeInt
+
+    @property
+    def name(self) -> str:
+        """The name that folders and tables carry, such as vit_small_16-dino-s0."""
+        return f"{self.architecture}-{self.variant}-s{self.seed}"
+
+
+@section
+class Parameters:
+    """All of params.yaml."""
+
+    runs: RunsConfig
+    architectures: dict[str, ArchitectureConfig]
+    prepare: PrepareConfig = Field(default_factory=PrepareConfig)
+    pretrain: PretrainConfig = Field(default_factory=PretrainConfig)
+    features: FeaturesConfig = Field(default_factory=FeaturesConfig)
+    knn: KnnConfig = Field(default_factory=KnnConfig)
+    linear: LinearConfig = Field(default_factory=LinearConfig)
+    attention: AttentionConfig = Field(default_factory=AttentionConfig)
+
+    @model_validator(mode="after")
+    def _runs_can_be_built(self) -> Self:
+        crops = self.pretrain.crops
+        for name in self.runs.architecture:
+            if name not in self.architectures:
+                known = ", ".join(self.architectures) or "none"
+                raise ValueError(f"expected runs.architecture among {known}, got {name}")
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"expected letters, digits and _ in an architecture, got {name}")
+            patch = self.architectures[name].patch_size_px
+            for key, size_px in (
+                ("pretrain.crops.global_size_px", crops.global_size_px),
+                ("pretrain.crops.local_size_px", crops.local_size_px),
+                ("features.crop_px", self.features.crop_px),
+                ("attention.image_size_px", self.attention.image_size_px),
+            ):
+                if patch and size_px % patch:
+                    raise ValueError(
+                        f"expected {key} to be a multiple of {name}'s patch_size_px {patch}, "
+                        f"got {size_px}"
+                    )
+        return self
+
+    def all_runs(self) -> tuple[Run, ...]:
+        """Every run of the matrix, in the order of params.yaml."""
+        return tuple(
+            Run(architecture=architecture, variant=VARIANT, seed=seed)
+            for architecture, seed in product(self.runs.architecture, self.runs.seed)
+        )
+
+    def run_named(self, name: str) -> Run:
+        """The run of the matrix that is called `name`."""
+        runs = {run.name: run for run in self.all_runs()}
+        if name not in runs:
+            raise ConfigurationError(
+                f"--run: expected one of the runs in params.yaml ({', '.join(runs)}), got {name}"
+            )
+        return runs[name]
+
+
+def read_parameters(path: Path) -> Parameters:
+    """`path` (params.yaml) as validated parameters."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"{path}: not found; run the command from the project's root"
+        ) from None
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise ConfigurationError(f"{path}: expected sections such as 'pretrain:', found none")
+    return parse(Parameters, values, where=path.name)

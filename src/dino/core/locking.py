@@ -1,0 +1,28 @@
+"""One process at a time for one piece of work: Snakemake's and DVC's locks ignore each other."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dino.core.errors import DinoError
+
+
+@contextmanager
+def only_one(root: Path, name: str) -> Iterator[None]:
+    """Hold the lock `work/locks/{name}`; raises `DinoError` when another process has it."""
+    path = root / "work" / "locks" / name
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stream = path.open("w")
+    except OSError as error:
+        raise DinoError(f"{path}: cannot be written ({error.strerror})") from error
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DinoError(
+                f"another process is running this already ({path} is locked); "
+                "wait for it to end, then run the command again"
+            ) from None
+        yield

@@ -1,0 +1,86 @@
+"""Where every stage's files lie below the project's root. dvc.yaml and the rules name the same."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+TEACHER = "teacher"
+RANDOM_INIT = "random_init"
+MODELS = (TEACHER, RANDOM_INIT)
+"""The two exported backbones of a run: the trained teacher, and the same one before step 0."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """The files that belong to no single run."""
+
+    root: Path
+
+    @property
+    def parameters(self) -> Path:
+        return self.root / "params.yaml"
+
+    @property
+    def data(self) -> Path:
+        """Folder of the prepared data set: manifest.parquet, images.arrow, dataset.json."""
+        return self.root / "data" / "prepared"
+
+    @property
+    def downloads(self) -> Path:
+        """Folder for what `prepare` fetches; safe to delete."""
+        return self.root / "work" / "downloads"
+
+    @property
+    def results(self) -> Path:
+        return self.root / "results"
+
+    def provenance(self, stage: str) -> Path:
+        return self.results / "provenance" / f"{stage}.json"
+
+    def run(self, name: str) -> "RunPaths":
+        return RunPaths(root=self.root, name=name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPaths:
+    """The files of one run."""
+
+    root: Path
+    name: str
+
+    @property
+    def work(self) -> Path:
+        """Folder of what an interrupted run resumes from; neither engine knows it."""
+        return self.root / "work" / self.name
+
+    @property
+    def artifacts(self) -> Path:
+        return self.root / "artifacts" / self.name
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.artifacts / "checkpoint.pth"
+
+    @property
+    def attention_maps(self) -> Path:
+        return self.artifacts / "attention_maps.npz"
+
+    @property
+    def results(self) -> Path:
+        return self.root / "results" / self.name
+
+    @property
+    def training_log(self) -> Path:
+        return self.results / "pretrain.csv"
+
+    def model(self, model: str) -> Path:
+        """Folder of an exported backbone (`model` is one of MODELS)."""
+        return self.artifacts / model
+
+    def features(self, model: str) -> Path:
+        return self.artifacts / "features" / f"{model}.safetensors"
+
+    def result(self, stage: str) -> Path:
+        return self.results / f"{stage}.json"
+
+    def provenance(self, stage: str) -> Path:
+        return self.results / "provenance" / f"{stage}.json"

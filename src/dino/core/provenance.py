@@ -1,0 +1,92 @@
+"""What a result was made from: parameters, code, packages, machine and time."""
+
+import dataclasses
+import os
+import platform
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("torch", "timm", "numpy", "pillow", "scikit-learn", "pandas")
+
+
+class Stopwatch:
+    """Wall time since its construction."""
+
+    def __init__(self) -> None:
+        self.started_at = datetime.now(UTC)
+        self._start = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._start
+
+
+def provenance(
+    stage: str, parameters: dict[str, Any], root: Path, stopwatch: Stopwatch, **more: Any
+) -> dict[str, Any]:
+    """A record of one execution of `stage`, as JSON-like values.
+
+    `parameters` maps section names to the frozen sections (or plain values) that were used;
+    `more` is what only the stage knows (seed, precision, checksums).
+    """
+    return {
+        "stage": stage,
+        "parameters": {name: plain(value) for name, value in parameters.items()},
+        "git": git_state(root),
+        "packages": {name: metadata.version(name) for name in PACKAGES},
+        "python": platform.python_version(),
+        "machine": {
+            "host": platform.node(),
+            "system": f"{platform.system()} {platform.machine()}",
+            "processor": processor_name(),
+            "cores": os.cpu_count(),
+        },
+        "command": " ".join(["dino", *sys.argv[1:]]),
+        "started_at": stopwatch.started_at.isoformat(timespec="seconds"),
+        "wall_seconds": round(stopwatch.seconds, 1),
+        **more,
+    }
+
+
+def plain(value: Any) -> Any:
+    """`value` with its dataclasses turned into dictionaries and its tuples into lists."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = dataclasses.asdict(value)
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+def git_state(root: Path) -> dict[str, Any]:
+    """The commit below which the code lies and whether tracked files differ from it."""
+
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
+            )
+        except (OSError, subprocess.CalledProcessError):
+            return None
+        return done.stdout.strip()
+
+    commit = git("rev-parse", "HEAD")
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", "src", "params.yaml")
+    return {"commit": commit, "dirty": None if changed is None else bool(changed)}
+
+
+def processor_name() -> str:
+    """The processor's name as the system gives it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or "unknown"
