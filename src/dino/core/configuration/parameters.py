@@ -106,7 +106,9 @@ def read_parameters(path: Path) -> Parameters:
             f"{path}: not found; run the command from the project's root"
         ) from None
     except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+        raise ConfigurationError(
+            f"{path}: not valid YAML: {' '.join(str(error).split())}"
+        ) from None
     if not isinstance(values, dict):
         raise ConfigurationError(f"{path}: expected sections such as 'pretrain:', found none")
     return parse(Parameters, values, where=path.name)

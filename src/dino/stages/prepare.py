@@ -1,0 +1,28 @@
+"""prepare: make the data set."""
+
+from typing import TYPE_CHECKING
+
+from dino.core.artifacts import write_json
+from dino.core.paths import Project
+from dino.core.provenance import Stopwatch, provenance
+from dino.data.preparation import open_source, prepare
+
+if TYPE_CHECKING:
+    from dino.core.configuration.parameters import Parameters
+
+
+def execute(project: Project, parameters: "Parameters") -> None:
+    """Write data/prepared/."""
+    stopwatch = Stopwatch()
+    config = parameters.prepare
+    description = prepare(open_source(config, project.downloads), config, project.data)
+    write_json(
+        project.provenance("prepare"),
+        provenance(
+            "prepare",
+            {"prepare": config},
+            project.root,
+            stopwatch,
+            data=description["fingerprint"],
+        ),
+    )
