@@ -66,7 +66,8 @@ class RunPaths:
 
     @property
     def results(self) -> Path:
-        return self.root / "results" / self.name
+        """Folder of its numbers; the report depends on results/runs as a whole (see dvc.yaml)."""
+        return self.root / "results" / "runs" / self.name
 
     @property
     def training_log(self) -> Path:
