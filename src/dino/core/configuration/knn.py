@@ -2,7 +2,7 @@
 
 from typing import Annotated, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from dino.core.configuration.section import section
 
@@ -14,7 +14,8 @@ class KnnConfig:
     neighbours: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (10, 20, 100, 200)
     headline: PositiveInt = 20
     """The number of neighbours whose accuracy the tables show."""
-    temperature: PositiveFloat = 0.07
+    temperature: Annotated[float, Field(ge=0.002)] = 0.07
+    """Of the votes exp(similarity / temperature), which overflow below 0.0015."""
 
     @model_validator(mode="after")
     def _headline_is_computed(self) -> Self:

@@ -16,5 +16,7 @@ class LinearConfig:
     """Images in one step over all devices (paper: 1024)."""
     learning_rate: PositiveFloat = 0.001
     """For a batch of 256 images; scaled linearly with the batch."""
+    average_pool: bool = False
+    """Add the mean patch token; needs features.last_blocks 1 (paper: for ViT-B)."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of the initial weights and of the order of the images."""

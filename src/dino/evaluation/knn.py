@@ -1,0 +1,84 @@
+"""Weighted k-nearest-neighbour classification of frozen features (paper: section 4.1)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from dino.core.configuration.knn import KnnConfig
+from dino.features.labelled_splits import LabelledFeatures, LabelledSplits
+from dino.features.neighbours import class_votes, nearest_neighbours
+from dino.metrics.accuracy import rank_of_label, top_k_accuracy
+
+_BLOCK_VOTES = 2**24
+"""Votes held at a time: 128 MiB."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnnAccuracy:
+    """Percentages of images."""
+
+    top1: float
+    top5: float
+    """Among the best min(5, k) classes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnnResult:
+    """Accuracy with the training images as the bank, for each number of neighbours."""
+
+    val: dict[int, KnnAccuracy]
+    test: dict[int, KnnAccuracy]
+
+
+def knn(splits: LabelledSplits, config: KnnConfig) -> KnnResult:
+    """The accuracies on val and test; the bank is train in both cases."""
+
+    def accuracies(queries: LabelledFeatures) -> dict[int, KnnAccuracy]:
+        return knn_accuracies(
+            bank=splits.train.features,
+            bank_labels=splits.train.labels,
+            queries=queries.features,
+            query_labels=queries.labels,
+            neighbours=config.neighbours,
+            temperature=config.temperature,
+            classes=splits.classes,
+        )
+
+    return KnnResult(val=accuracies(splits.val), test=accuracies(splits.test))
+
+
+@torch.no_grad()
+def knn_accuracies(
+    *,
+    bank: Float[Tensor, "bank dim"],
+    bank_labels: Int64[Tensor, " bank"],
+    queries: Float[Tensor, "queries dim"],
+    query_labels: Int64[Tensor, " queries"],
+    neighbours: tuple[int, ...],
+    temperature: float,
+    classes: int,
+) -> dict[int, KnnAccuracy]:
+    """The accuracy for each number of neighbours.
+
+    As the reference's `knn_classifier`, except that any number of classes and queries is
+    allowed, that more neighbours than the bank holds means all of it, and that of equal votes
+    (so of all classes without any) the lower class index ranks first.
+    """
+    similarities, indices = nearest_neighbours(bank, queries, max(neighbours))
+    labels = bank_labels[indices]
+    truth = query_labels.cpu().numpy()
+    accuracies = {}
+    for k in neighbours:
+        ranks = np.empty(len(truth), dtype=np.int64)
+        rows = max(1, _BLOCK_VOTES // classes)
+        for start in range(0, len(truth), rows):
+            block = slice(start, start + rows)
+            votes = class_votes(similarities[block, :k], labels[block, :k], temperature, classes)
+            ranks[block] = rank_of_label(votes.cpu().numpy(), truth[block])
+        accuracies[k] = KnnAccuracy(
+            top1=top_k_accuracy(ranks, 1), top5=top_k_accuracy(ranks, min(5, k))
+        )
+    return accuracies

@@ -1,0 +1,163 @@
+"""One feature set per teacher: [CLS] tokens and mean patch token of every image, computed once."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Float32, UInt8
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from dino.core.artifacts import replacing
+from dino.core.configuration.features import FeaturesConfig
+from dino.core.errors import CheckpointError, ConfigurationError, DataError
+from dino.core.precision import best_device
+from dino.data.dataset import PreparedDataset
+from dino.features.preprocessing import centre_crop_pixels, normalised
+from dino.model.backbone import ReferencePositionVit
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureSet:
+    """The features of all images of a data set, in the order of its manifest."""
+
+    cls_tokens: Float32[Tensor, "images blocks dim"]
+    """[CLS] of the last blocks after the final norm, oldest block first."""
+    patch_mean: Float32[Tensor, "images dim"]
+    """Mean over the patch tokens of the last block after the final norm."""
+    data: str
+    """Fingerprint of the data set."""
+    model: str
+    """SHA-256 of the backbone's weights."""
+
+    def save(self, path: Path) -> None:
+        """Write a safetensors file that names the data and the model in its metadata."""
+        tensors = {"cls_tokens": self.cls_tokens, "patch_mean": self.patch_mean}
+        with replacing(path) as temporary:
+            save_file(tensors, temporary, {"data": self.data, "model": self.model})
+
+
+def load_features(path: Path, data: str) -> FeatureSet:
+    """The features at `path`; raises `DataError` when they are of other data than `data`."""
+    if not path.is_file():
+        raise DataError(f"{path}: not found; run `dino features`")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            features = FeatureSet(
+                cls_tokens=file.get_tensor("cls_tokens"),
+                patch_mean=file.get_tensor("patch_mean"),
+                data=metadata["data"],
+                model=metadata["model"],
+            )
+    except (SafetensorError, OSError, KeyError) as error:
+        raise DataError(
+            f"{path}: not a whole file of features ({error}); delete it and run `dino features`"
+        ) from None
+    if features.data != data:
+        raise DataError(
+            f"{path}: made from other data ({features.data[:12]}) than data/prepared "
+            f"({data[:12]}); run `dino features` again"
+        )
+    return features
+
+
+def tokens_of_last_blocks(
+    backbone: nn.Module, images: Float[Tensor, "batch 3 height width"], blocks: int
+) -> tuple[Float[Tensor, "batch blocks dim"], Float[Tensor, "batch dim"]]:
+    """[CLS] tokens of the last `blocks` blocks, oldest first, and the last one's mean patch token.
+
+    All after the final norm, as the reference's `get_intermediate_layers`. A backbone that is no
+    plain vision transformer has one feature alone, so `blocks` must be 1: its pooled output.
+    """
+    if not isinstance(backbone, ReferencePositionVit):
+        return _pooled(backbone, images, blocks)
+    depth = len(backbone.blocks)
+    if blocks > depth:
+        raise ConfigurationError(
+            f"features.last_blocks: expected at most the backbone's {depth} blocks, got {blocks}"
+        )
+    # not timm's forward_intermediates, which has another rule for positions at other sizes
+    tokens = backbone.prepare_tokens(images)
+    cls_tokens = []
+    for index, block in enumerate(backbone.blocks):
+        tokens = block(tokens)
+        if index >= depth - blocks:
+            cls_tokens.append(backbone.norm(tokens)[:, 0])
+    return torch.stack(cls_tokens, dim=1), backbone.norm(tokens)[:, 1:].mean(dim=1)
+
+
+def _pooled(
+    backbone: nn.Module, images: Float[Tensor, "batch 3 height width"], blocks: int
+) -> tuple[Float[Tensor, "batch 1 dim"], Float[Tensor, "batch dim"]]:
+    if blocks != 1:
+        raise ConfigurationError(
+            f"features.last_blocks: expected 1 for {type(backbone).__name__}, which has no "
+            f"[CLS] token in each block, got {blocks}"
+        )
+    last = backbone.forward_features(images)  # type: ignore[operator]
+    pooled = backbone.forward_head(last, pre_logits=True)  # type: ignore[operator]
+    patches = last.flatten(2).transpose(1, 2) if last.ndim == 4 else last[:, 1:]
+    return pooled[:, None], patches.mean(dim=1)
+
+
+def extract_features(
+    backbones: Mapping[str, nn.Module],
+    models: Mapping[str, str],
+    dataset: PreparedDataset,
+    config: FeaturesConfig,
+) -> dict[str, FeatureSet]:
+    """The features of every image by each of `backbones`, in one pass over the images.
+
+    `models` holds the SHA-256 of each backbone's weights. Raises `CheckpointError` when a
+    backbone gives numbers that are not finite.
+    """
+    device = best_device()
+    networks = {name: backbone.to(device).eval() for name, backbone in backbones.items()}
+    parts: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in networks}
+    loader = DataLoader(
+        _CroppedImages(dataset, config),
+        batch_size=config.batch_size,
+        # on a processor the backbones keep all cores busy
+        num_workers=(os.cpu_count() or 1) if device.type == "cuda" else 0,
+    )
+    progress = tqdm(total=len(dataset), desc="features", unit="images")
+    with torch.no_grad(), progress:
+        for pixels in loader:
+            images = normalised(pixels.to(device))
+            for name, network in networks.items():
+                cls_tokens, patch_mean = tokens_of_last_blocks(network, images, config.last_blocks)
+                parts[name].append((cls_tokens.float().cpu(), patch_mean.float().cpu()))
+            progress.update(len(pixels))
+    features = {}
+    for name, batches in parts.items():
+        features[name] = FeatureSet(
+            cls_tokens=torch.cat([cls_tokens for cls_tokens, _ in batches]),
+            patch_mean=torch.cat([patch_mean for _, patch_mean in batches]),
+            data=dataset.fingerprint,
+            model=models[name],
+        )
+        if not torch.isfinite(features[name].cls_tokens).all():
+            raise CheckpointError(
+                f"the features of {name} are not finite: its weights are damaged or its training "
+                "diverged; pretrain again with a lower learning rate or in float32"
+            )
+    return features
+
+
+class _CroppedImages(Dataset[Tensor]):
+    def __init__(self, dataset: PreparedDataset, config: FeaturesConfig) -> None:
+        self._dataset = dataset
+        self._config = config
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __getitem__(self, index: int) -> UInt8[Tensor, "3 crop crop"]:
+        image = self._dataset.image(index)
+        return centre_crop_pixels(image, self._config.resize_px, self._config.crop_px)

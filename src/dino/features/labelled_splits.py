@@ -1,0 +1,79 @@
+"""Features with the labels of their images, by split: what a classifier is trained and scored on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from dino.core.errors import DataError
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledFeatures:
+    """One feature and one class index of each image."""
+
+    features: Float[Tensor, "images dim"]
+    labels: Int64[Tensor, " images"]
+
+    def to(self, device: torch.device) -> "LabelledFeatures":
+        """The same on `device`."""
+        return LabelledFeatures(features=self.features.to(device), labels=self.labels.to(device))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledSplits:
+    """What is trained on, what choices are made on, and what is reported."""
+
+    train: LabelledFeatures
+    val: LabelledFeatures
+    test: LabelledFeatures
+    classes: int
+
+    def to(self, device: torch.device) -> "LabelledSplits":
+        """The same on `device`."""
+        return LabelledSplits(
+            train=self.train.to(device),
+            val=self.val.to(device),
+            test=self.test.to(device),
+            classes=self.classes,
+        )
+
+
+def labelled_splits(
+    features: Float[Tensor, "images dim"], manifest: pd.DataFrame, classes: tuple[str, ...]
+) -> LabelledSplits:
+    """`features`, one row for each row of `manifest`, by split.
+
+    Raises `DataError` for an empty split, an image without a label, and a class without a
+    training image.
+    """
+    splits = {name: _split(features, manifest, name) for name in ("train", "val", "test")}
+    counts = torch.bincount(splits["train"].labels, minlength=len(classes)).tolist()
+    missing = [name for name, count in zip(classes, counts, strict=True) if count == 0]
+    if missing:
+        raise DataError(
+            "manifest.parquet: expected a training image of every class, "
+            f"got none of {', '.join(missing)}; add some, or remove the class, in prepare's source"
+        )
+    return LabelledSplits(**splits, classes=len(classes))
+
+
+def _split(
+    features: Float[Tensor, "images dim"], manifest: pd.DataFrame, split: str
+) -> LabelledFeatures:
+    rows = np.flatnonzero(manifest["split"].to_numpy() == split)
+    labels = manifest["label"].to_numpy(dtype=np.int64)[rows]
+    if len(rows) == 0:
+        raise DataError(f"manifest.parquet: the {split} split is empty; correct prepare")
+    unlabelled = int((labels < 0).sum())
+    if unlabelled:
+        raise DataError(
+            f"manifest.parquet: {unlabelled} of {len(rows)} {split} images have no label; "
+            "k-NN and linear classification need one for each"
+        )
+    return LabelledFeatures(
+        features=features[torch.from_numpy(rows)], labels=torch.from_numpy(labels)
+    )

@@ -1,0 +1,91 @@
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from dino.core.configuration.architecture import ArchitectureConfig
+from dino.evaluation.linear import LinearTraining, classifier_input, validate
+from dino.features.global_features import tokens_of_last_blocks
+from dino.features.labelled_splits import LabelledFeatures
+from dino.model.backbone import build_backbone
+
+Golden = Callable[[str], Mapping[str, np.ndarray]]
+variants = pytest.mark.parametrize("variant", ["n4", "n1avg"])
+
+
+def _backbone(file: Mapping[str, np.ndarray]) -> nn.Module:
+    config = ArchitectureConfig(
+        timm_name="vit_tiny_patch16_224",
+        image_size_px=int(file["cfg/img_size"]),
+        patch_size_px=int(file["cfg/patch_size"]),
+        embed_dim=int(file["cfg/embed_dim"]),
+        depth=int(file["cfg/depth"]),
+        num_heads=int(file["cfg/num_heads"]),
+    )
+    backbone = build_backbone(config).eval()
+    state = {name[6:]: file[name] for name in file if name.startswith("state/")}
+    backbone.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()})
+    return backbone
+
+
+@torch.no_grad()
+def _input(file: Mapping[str, np.ndarray], variant: str, images: np.ndarray) -> torch.Tensor:
+    blocks = int(file[f"{variant}/n"])
+    cls_tokens, patch_mean = tokens_of_last_blocks(
+        _backbone(file), torch.from_numpy(images), blocks
+    )
+    return classifier_input(cls_tokens, patch_mean, bool(file[f"{variant}/avgpool"]))
+
+
+def _classifier(weight: np.ndarray, bias: np.ndarray) -> nn.Linear:
+    classifier = nn.Linear(weight.shape[1], weight.shape[0])
+    classifier.load_state_dict({"weight": torch.from_numpy(weight), "bias": torch.from_numpy(bias)})
+    return classifier
+
+
+@variants
+def test_features_are_the_references(golden: Golden, variant: str) -> None:
+    file = golden("linear")
+    for images, expected in zip(file["train_x"], file[f"{variant}/features"], strict=True):
+        np.testing.assert_allclose(_input(file, variant, images), expected, atol=2e-5, rtol=0)
+
+
+@variants
+def test_training_is_the_references(golden: Golden, variant: str) -> None:
+    file = golden("linear")
+    epochs, steps = int(file["cfg/epochs"]), int(file["cfg/iters_per_epoch"])
+    training = LinearTraining(
+        _classifier(file[f"{variant}/init/weight"], file[f"{variant}/init/bias"]),
+        learning_rate=float(file["cfg/lr_base"]),
+        batch_size=int(file["cfg/batch"]),
+        epochs=epochs,
+    )
+    for epoch in range(epochs):
+        losses = []
+        for step in range(epoch * steps, (epoch + 1) * steps):
+            assert training.learning_rate == pytest.approx(file[f"{variant}/lr_used"][step])
+            features = _input(file, variant, file["train_x"][step])
+            losses.append(training.step(features, torch.from_numpy(file["train_y"][step])).item())
+            state = training.classifier.state_dict()
+            for name in ("weight", "bias"):
+                expected = file[f"{variant}/{name}"][step]
+                np.testing.assert_allclose(state[name], expected, rtol=1e-4, atol=1e-6)
+        training.end_epoch()
+        assert np.mean(losses) == pytest.approx(file[f"{variant}/epoch_loss"][epoch], rel=1e-5)
+
+
+@variants
+def test_validation_is_the_references(golden: Golden, variant: str) -> None:
+    file = golden("linear")
+    classifier = _classifier(file[f"{variant}/weight"][-1], file[f"{variant}/bias"][-1])
+    split = LabelledFeatures(
+        features=_input(file, variant, file["val_x"]), labels=torch.from_numpy(file["val_y"])
+    )
+    logits = classifier(split.features).detach()
+    np.testing.assert_allclose(logits, file[f"{variant}/val_logits"], atol=2e-5, rtol=1e-4)
+    scores = validate(classifier, split, file["val_batches"].tolist())
+    assert scores.loss == pytest.approx(file[f"{variant}/val_loss"], rel=1e-5)
+    assert scores.top1 == pytest.approx(file[f"{variant}/val_acc1"], abs=1e-4)
+    assert scores.top5 == pytest.approx(file[f"{variant}/val_acc5"], abs=1e-4)
