@@ -1,0 +1,56 @@
+"""The stages and what each reads, for the picture of the workflow and for `dino doctor`."""
+
+from dataclasses import dataclass
+
+DEPENDENCIES: dict[str, tuple[str, ...]] = {
+    "prepare": (),
+    "pretrain": ("prepare",),
+    "export": ("pretrain",),
+    "features": ("prepare", "export"),
+    "knn": ("prepare", "features"),
+    "linear": ("prepare", "features"),
+    "attention": ("prepare", "export"),
+    "baselines": ("prepare",),
+    "report": ("prepare", "pretrain", "knn", "linear", "attention", "baselines"),
+}
+"""Stage: the stages whose outputs are its inputs."""
+
+PER_RUN = ("pretrain", "export", "features", "knn", "linear", "attention")
+"""The stages that every run has its own of."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """A stage's place in the picture: columns from left to right, rows from the top."""
+
+    name: str
+    column: int
+    row: int
+    per_run: bool
+
+
+def edges() -> tuple[tuple[str, str], ...]:
+    """The (from, to) pairs that are worth drawing: those that no longer path implies."""
+    return tuple(
+        (source, target)
+        for target, sources in DEPENDENCIES.items()
+        for source in sources
+        if not any(source in _ancestors(other) for other in sources)
+    )
+
+
+def nodes() -> tuple[Node, ...]:
+    """Every stage, one column to the right of the furthest of its inputs."""
+    columns: dict[str, int] = {}
+    rows: dict[int, int] = {}
+    placed = []
+    for name, sources in DEPENDENCIES.items():
+        columns[name] = column = max((columns[source] + 1 for source in sources), default=0)
+        rows[column] = row = rows.get(column, -1) + 1
+        placed.append(Node(name=name, column=column, row=row, per_run=name in PER_RUN))
+    return tuple(placed)
+
+
+def _ancestors(stage: str) -> set[str]:
+    direct = DEPENDENCIES[stage]
+    return set(direct).union(*(_ancestors(source) for source in direct))

@@ -1,0 +1,112 @@
+"""Everything that the evaluations measured, as read from the result files."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dino.core.artifacts import read_json
+from dino.core.errors import DinoError
+from dino.core.paths import Project
+from dino.reporting.graph import PER_RUN
+
+if TYPE_CHECKING:
+    from dino.core.configuration.parameters import Run
+
+PROJECT_STAGES = ("prepare", "baselines")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResults:
+    """One pretraining and what was measured on its teacher and on that teacher before step 0."""
+
+    name: str
+    architecture: str
+    seed: int
+    log: pd.DataFrame
+    """pretrain.csv."""
+    knn: dict[str, Any]
+    linear: dict[str, Any]
+    attention: dict[str, Any]
+    maps: dict[str, NDArray[Any]]
+    """attention_maps.npz."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """All runs of the matrix, in the order of params.yaml, and what they are compared with."""
+
+    dataset: dict[str, Any]
+    baselines: dict[str, Any]
+    runs: tuple[RunResults, ...]
+
+    @property
+    def architectures(self) -> tuple[str, ...]:
+        """Every architecture once, in the order of the runs."""
+        return tuple(dict.fromkeys(run.architecture for run in self.runs))
+
+    @property
+    def headline(self) -> str:
+        """The number of neighbours whose accuracy is shown, as the result files' key."""
+        return str(self.runs[0].knn["headline"])
+
+
+def read_results(project: Project, runs: Iterable["Run"]) -> Results:
+    """The results of `runs` and of the baselines; raises `DinoError` when one is missing."""
+    return Results(
+        dataset=read_json(project.data / "dataset.json"),
+        baselines=read_json(project.results / "baselines.json"),
+        runs=tuple(_read_run(project, run) for run in runs),
+    )
+
+
+def _read_run(project: Project, run: "Run") -> RunResults:
+    paths = project.run(run.name)
+    return RunResults(
+        name=run.name,
+        architecture=run.architecture,
+        seed=run.seed,
+        log=_read_log(paths.training_log),
+        knn=read_json(paths.result("knn")),
+        linear=read_json(paths.result("linear")),
+        attention=read_json(paths.result("attention")),
+        maps=_read_maps(paths.attention_maps),
+    )
+
+
+def read_provenance(project: Project, runs: Iterable["Run"]) -> dict[str, Any]:
+    """The provenance of every stage: prepare, baselines, and each run's own stages by name."""
+    merged: dict[str, Any] = {
+        stage: read_json(project.provenance(stage)) for stage in PROJECT_STAGES
+    }
+    merged["runs"] = {
+        run.name: {stage: read_json(project.run(run.name).provenance(stage)) for stage in PER_RUN}
+        for run in runs
+    }
+    return merged
+
+
+def _read_log(path: Path) -> pd.DataFrame:
+    try:
+        log = pd.read_csv(path)
+    except FileNotFoundError:
+        raise DinoError(f"{path}: not found; run the stage that makes it") from None
+    except ValueError:
+        raise DinoError(f"{path}: not a table; delete it and run pretrain again") from None
+    if log.empty:
+        raise DinoError(f"{path}: expected at least one logged step, found none")
+    return log
+
+
+def _read_maps(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return dict(archive)
+    except FileNotFoundError:
+        raise DinoError(f"{path}: not found; run the stage that makes it") from None
+    except (ValueError, OSError):
+        raise DinoError(f"{path}: damaged; delete it and run attention again") from None

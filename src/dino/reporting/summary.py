@@ -1,0 +1,114 @@
+"""The few numbers that stand for the whole project: results/summary.json."""
+
+from collections.abc import Iterable
+from statistics import fmean
+from typing import Any
+
+from dino.core.paths import RANDOM_INIT, TEACHER
+from dino.reporting.results import Results, RunResults
+
+DECIMALS = 2
+"""Of every percentage: 10,000 test images resolve 0.01 %."""
+
+Scores = dict[str, float | None]
+
+
+def summarise(results: Results) -> dict[str, Any]:
+    """Dataset, scores of every run, and scores of the baselines; percentages of the test split.
+
+    `knn_*` count the headline number of neighbours; `linear_*` are those of the last epoch,
+    `linear_best_top1` of the epoch that was best on val. `attention_jaccard` is null for a
+    backbone without [CLS] attention. The random-init baseline is each run's own teacher before
+    step 0: the mean over runs, and over the runs of each architecture. Equal results give equal
+    values: nothing here depends on when or where the stages ran.
+    """
+    random_init = {run.name: _scores_of_run(run, RANDOM_INIT) for run in results.runs}
+    baselines = results.baselines
+    return {
+        "dataset": _dataset(results.dataset),
+        "runs": {run.name: _rounded(_scores_of_run(run, TEACHER)) for run in results.runs},
+        "baselines": {
+            "raw_pixels": _rounded(
+                {
+                    **_knn_scores(baselines["raw_pixels"]["knn"], results.headline),
+                    **_linear_scores(baselines["raw_pixels"]["linear"]),
+                }
+            ),
+            "random_init": {
+                **_mean(random_init.values()),
+                "by_architecture": {
+                    architecture: _mean(
+                        random_init[run.name]
+                        for run in results.runs
+                        if run.architecture == architecture
+                    )
+                    for architecture in results.architectures
+                },
+            },
+            "centre_box": _rounded({"attention_jaccard": baselines["centre_box"]["jaccard"]}),
+            "otsu": _rounded({"attention_jaccard": baselines["otsu"]["jaccard"]}),
+        },
+    }
+
+
+def mean_of_architecture(results: Results, summary: dict[str, Any], architecture: str) -> Scores:
+    """The mean of each score over the runs (seeds) of `architecture`."""
+    return _mean(
+        summary["runs"][run.name] for run in results.runs if run.architecture == architecture
+    )
+
+
+def difference(score: float | None, baseline: float | None) -> float | None:
+    """How many points `score` lies above `baseline`; None when either was not measured."""
+    if score is None or baseline is None:
+        return None
+    return round(score - baseline, DECIMALS)
+
+
+def _dataset(dataset: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "source": dataset["source"],
+        "classes": len(dataset["classes"]),
+        "images": dataset["counts"],
+        "masks": dataset.get("mask_kind"),
+        "fingerprint": dataset["fingerprint"],
+    }
+
+
+def _scores_of_run(run: RunResults, model: str) -> Scores:
+    return {
+        **_knn_scores(run.knn[model], str(run.knn["headline"])),
+        **_linear_scores(run.linear[model]),
+        "attention_jaccard": run.attention[model]["jaccard"],
+    }
+
+
+def _knn_scores(accuracies: dict[str, Any], headline: str) -> Scores:
+    return {
+        "knn_top1": accuracies["test"][headline]["top1"],
+        "knn_top5": accuracies["test"][headline]["top5"],
+        "knn_val_top1": accuracies["val"][headline]["top1"],
+    }
+
+
+def _linear_scores(accuracies: dict[str, Any]) -> Scores:
+    return {
+        "linear_top1": accuracies["last"]["test_top1"],
+        "linear_top5": accuracies["last"]["test_top5"],
+        "linear_best_top1": accuracies["best_on_val"]["test_top1"],
+    }
+
+
+def _mean(many: Iterable[Scores]) -> Scores:
+    rows = list(many)
+    measured = {key: [row[key] for row in rows if row[key] is not None] for key in rows[0]}
+    return _rounded(
+        {
+            key: fmean(v for v in values if v is not None) if values else None
+            for key, values in measured.items()
+        }
+    )
+
+
+def _rounded(scores: Scores) -> Scores:
+    return {key: None if v is None else round(v, DECIMALS) for key, v in scores.items()}
