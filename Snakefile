@@ -1,0 +1,37 @@
+from snakemake.utils import min_version
+
+min_version("9.19")
+
+
+configfile: "params.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/prepare.smk"
+include: "workflow/rules/pretrain.smk"
+include: "workflow/rules/export.smk"
+include: "workflow/rules/features.smk"
+include: "workflow/rules/knn.smk"
+include: "workflow/rules/linear.smk"
+include: "workflow/rules/attention.smk"
+include: "workflow/rules/baselines.smk"
+include: "workflow/rules/report.smk"
+
+
+# Every stage's outputs, not only the last one's: Snakemake does not ask for a missing
+# intermediate file whose own consumers look complete, and a stale result would pass for a new one.
+rule all:
+    default_target: True
+    input:
+        rules.prepare.output,
+        expand(rules.pretrain.output, run=RUNS),
+        expand(rules.export.output, run=RUNS),
+        expand(rules.features.output, run=RUNS),
+        expand(rules.knn.output, run=RUNS),
+        expand(rules.linear.output, run=RUNS),
+        expand(rules.attention.output, run=RUNS),
+        rules.baselines.output,
+        rules.report.output,

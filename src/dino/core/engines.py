@@ -1,0 +1,161 @@
+"""Keeps Snakemake's and DVC's notes of what is up to date in agreement (docs/workflow.md).
+
+Snakemake compares the times of files, DVC their contents with dvc.lock. Checkouts, pulls and runs
+of the one therefore leave the other with wrong notes; the bridge corrects them.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from dino.core.artifacts import sha256_of_file, write_text
+from dino.core.errors import DinoError
+from dino.core.pipeline import Step, read_pipeline
+
+LONG_AGO_NS = 946_684_800 * 10**9
+"""2000-01-01: the time given to outputs that are out of date. Snakemake ignores the time 0."""
+
+
+class Bridge:
+    """The two engines' notes on the project at `root`.
+
+    A step's *recipe* is a small file that holds its command, parameters and the checksums of its
+    code. It is an input of Snakemake's rule and rewritten only when its content changes, so that
+    Snakemake notices a new parameter and overlooks a new modification time of the same code.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.recipes = root / "work" / "recipes"
+        self._seen_lock = self.recipes / "dvc.lock.sha256"
+        # without a repository around it, DVC cannot be asked; the recipes work alone
+        self._with_dvc = (root / ".dvc").is_dir() and (root / ".git").exists()
+
+    def agree(self) -> None:
+        """Set the times of files so that Snakemake finds out of date what truly is.
+
+        DVC is asked only when something looks out of date or dvc.lock has moved: by git, by
+        dvc checkout, pull, repro or exp. What it calls unchanged is right whatever its time.
+        What it calls changed is out of date only if dvc.lock moved: otherwise it may be newer
+        work of Snakemake's, which the times tell. Contents are never altered.
+        """
+        steps = read_pipeline(self.root)
+        self._write_recipes(steps)
+        moved = self._lock_moved()
+        if not self._with_dvc or not (moved or len(self._up_to_date(steps)) < len(steps)):
+            return
+        changed = json.loads(self._dvc("status", "--json"))
+        now_ns = time.time_ns()
+        for step in steps:
+            if step.name not in changed:
+                self._set_times(step, now_ns)
+            elif moved:
+                self._set_times(step, LONG_AGO_NS)
+        self._remember_lock()
+
+    def record(self) -> None:
+        """Tell DVC (dvc.lock and its cache) which steps are up to date after Snakemake ran.
+
+        Steps that failed, were not asked for, or whose parameters or code were edited while they
+        ran are left out: recording them would declare old results good.
+        """
+        if not self._with_dvc:
+            return
+        steps = read_pipeline(self.root)
+        self._write_recipes(steps)
+        names = [step.name for step in self._up_to_date(steps)]
+        # whoever moved dvc.lock meanwhile is right; agree() will ask next time
+        if names and not self._lock_moved():
+            self._dvc("commit", "--force", "--no-relink", *names)
+            self._remember_lock()
+            print(f"dvc.lock: {len(names)} of {len(steps)} steps are up to date", file=sys.stderr)
+
+    def recipe(self, step: Step) -> Path:
+        """The file that holds what `step` depends on besides the outputs of other steps."""
+        return self.recipes / (
+            f"{step.stage}/{step.run}.json" if step.run else f"{step.stage}.json"
+        )
+
+    def _write_recipes(self, steps: tuple[Step, ...]) -> None:
+        checksums = {path: self._checksum(path) for step in steps for path in step.code}
+        reasons: dict[str, set[str]] = {}
+        for step in steps:
+            new = {
+                "command": step.command,
+                "params.yaml": dict(step.parameters),
+                "code": {path: checksums[path] for path in step.code},
+            }
+            path = self.recipe(step)
+            text = json.dumps(new, indent=2, sort_keys=True) + "\n"
+            old = path.read_text(encoding="utf-8") if path.is_file() else None
+            if old == text:
+                continue
+            write_text(path, text)
+            if old is not None:
+                reasons.setdefault(step.stage, set()).update(_differences(json.loads(old), new))
+        for stage, names in reasons.items():
+            print(f"{stage} depends on what changed: {', '.join(sorted(names))}", file=sys.stderr)
+
+    def _up_to_date(self, steps: tuple[Step, ...]) -> list[Step]:
+        """The steps that Snakemake would not execute: as it does, by the times of files."""
+        good: list[Step] = []
+        stale = {output for step in steps for output in step.outputs}
+        for step in steps:
+            written_ns = [self._time_ns(self.root / path) for path in step.outputs]
+            read_ns = [
+                self._time_ns(path)
+                for path in (self.recipe(step), *(self.root / path for path in step.inputs))
+            ]
+            if stale.isdisjoint(step.inputs) and min(written_ns) >= max(read_ns):
+                good.append(step)
+                stale.difference_update(step.outputs)
+        return good
+
+    def _set_times(self, step: Step, time_ns: int) -> None:
+        for output in step.outputs:
+            path = self.root / output
+            if path.exists():
+                os.utime(path, ns=(time_ns, time_ns))
+
+    def _lock_moved(self) -> bool:
+        seen = self._seen_lock.read_text(encoding="utf-8") if self._seen_lock.is_file() else None
+        return seen != self._checksum("dvc.lock")
+
+    def _remember_lock(self) -> None:
+        write_text(self._seen_lock, self._checksum("dvc.lock"))
+
+    def _checksum(self, path: str) -> str:
+        file = self.root / path
+        return sha256_of_file(file) if file.is_file() else "no such file"
+
+    @staticmethod
+    def _time_ns(path: Path) -> int:
+        return path.stat().st_mtime_ns if path.exists() else 0
+
+    def _dvc(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "dvc", *arguments],
+            cwd=self.root,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            reason = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
+            raise DinoError(f"dvc {arguments[0]} failed: {reason}")
+        return done.stdout
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any]) -> set[str]:
+    """The parts of a recipe that differ: keys of params.yaml, source files or the command."""
+    if old["command"] != new["command"]:
+        return {"its command"}
+    return {
+        key if part == "code" else f"{key} in params.yaml"
+        for part in ("params.yaml", "code")
+        for key in {*old[part], *new[part]}
+        if old[part].get(key) != new[part].get(key)
+    }

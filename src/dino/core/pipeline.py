@@ -1,0 +1,125 @@
+"""dvc.yaml as a list of steps: every stage once for every run of params.yaml's matrix."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from dino.core.errors import ConfigurationError
+
+_EXPRESSION = re.compile(r"\$\{([\w.]+)\}")
+_RUN = re.compile(r"--run (\S+)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One execution of a stage, for one run or for the whole project."""
+
+    name: str
+    """As DVC calls it: report, or pretrain@vit_micro_7-0."""
+    stage: str
+    command: str
+    parameters: Mapping[str, Any]
+    """Key in params.yaml (dotted): its value as written there."""
+    code: tuple[str, ...]
+    """The source files that the stage imports."""
+    inputs: tuple[str, ...]
+    """The files of earlier steps that it reads."""
+    outputs: tuple[str, ...]
+
+    @property
+    def run(self) -> str | None:
+        """The name of the run, None for a stage that every run shares."""
+        match = _RUN.search(self.command)
+        return match[1] if match else None
+
+
+def read_pipeline(root: Path) -> tuple[Step, ...]:
+    """The steps of `root`/dvc.yaml in its order, which is one that they can be executed in.
+
+    An input that is a folder stands for the outputs of earlier steps below it.
+    """
+    parameters = _read_yaml(root / "params.yaml")
+    steps: list[Step] = []
+    for stage, definition in _read_yaml(root / "dvc.yaml")["stages"].items():
+        axes = {
+            axis: _fill(values, parameters) for axis, values in definition.get("matrix", {}).items()
+        }
+        for values in product(*axes.values()):
+            item = dict(zip(axes, values, strict=True))
+            filled = _fill(
+                {key: value for key, value in definition.items() if key != "matrix"},
+                {**parameters, "item": item},
+            )
+            name = stage + ("@" + "-".join(map(str, values)) if values else "")
+            steps.append(_step(name, stage, filled, parameters, steps))
+    return tuple(steps)
+
+
+def _step(name: str, stage: str, definition: Any, parameters: Any, earlier: Iterable[Step]) -> Step:
+    code, inputs = [], []
+    made = [output for step in earlier for output in step.outputs]
+    for path in definition["deps"]:
+        if path.startswith("src/"):
+            code.append(path)
+        elif path in made:
+            inputs.append(path)
+        else:
+            inputs += [output for output in made if PurePosixPath(output).is_relative_to(path)]
+    return Step(
+        name=name,
+        stage=stage,
+        command=definition["cmd"],
+        parameters=_tracked(definition.get("params", []), parameters),
+        code=tuple(code),
+        inputs=tuple(inputs),
+        outputs=tuple(
+            path
+            for kind in ("outs", "metrics", "plots")
+            for entry in definition.get(kind, [])
+            for path in ([entry] if isinstance(entry, str) else entry)
+        ),
+    )
+
+
+def _tracked(entries: list[Any], parameters: Any) -> dict[str, Any]:
+    # the entry {"params.yaml": null} means the whole file
+    keys: list[str] = []
+    for entry in entries:
+        keys += [entry] if isinstance(entry, str) else list(parameters)
+    return {key: _lookup(key, parameters) for key in keys}
+
+
+def _fill(value: Any, variables: Any) -> Any:
+    """`value` with its ${...} replaced, as DVC does it."""
+    if isinstance(value, dict):
+        return {_fill(key, variables): _fill(item, variables) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_fill(item, variables) for item in value]
+    if not isinstance(value, str):
+        return value
+    whole = _EXPRESSION.fullmatch(value)
+    if whole:
+        return _lookup(whole[1], variables)
+    return _EXPRESSION.sub(lambda match: str(_lookup(match[1], variables)), value)
+
+
+def _lookup(key: str, values: Any) -> Any:
+    for part in key.split("."):
+        values = values.get(part) if isinstance(values, dict) else None
+    return values
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(f"{path}: not found; run from the project's root") from None
+    except yaml.YAMLError as error:
+        raise ConfigurationError(
+            f"{path}: not valid YAML: {' '.join(str(error).split())}"
+        ) from None

@@ -1,0 +1,19 @@
+rule attention:
+    input:
+        "data/prepared/manifest.parquet",
+        "data/prepared/images.arrow",
+        "data/prepared/dataset.json",
+        "artifacts/{run}/teacher/config.json",
+        "artifacts/{run}/teacher/model.safetensors",
+        "artifacts/{run}/random_init/config.json",
+        "artifacts/{run}/random_init/model.safetensors",
+        recipe="work/recipes/attention/{run}.json",
+    output:
+        "artifacts/{run}/attention_maps.npz",
+        "results/runs/{run}/attention.json",
+        "results/runs/{run}/provenance/attention.json",
+    log:
+        "logs/attention/{run}.log",
+    threads: ALL_CORES
+    shell:
+        "dino attention --run {wildcards.run} 2>&1 | tee {log}"

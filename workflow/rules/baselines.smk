@@ -1,0 +1,14 @@
+rule baselines:
+    input:
+        "data/prepared/manifest.parquet",
+        "data/prepared/images.arrow",
+        "data/prepared/dataset.json",
+        recipe="work/recipes/baselines.json",
+    output:
+        "results/baselines.json",
+        "results/provenance/baselines.json",
+    log:
+        "logs/baselines.log",
+    threads: ALL_CORES
+    shell:
+        "dino baselines 2>&1 | tee {log}"

@@ -1,0 +1,58 @@
+# What every rule file uses: the runs of params.yaml, the number of threads, and the hooks that
+# keep Snakemake's and DVC's notes of what is up to date in agreement (docs/workflow.md).
+
+import os
+import sys
+from pathlib import Path
+
+import yaml
+
+# A second checkout of the project plans with its own code, not with the installed one's.
+sys.path.insert(0, str(Path.cwd() / "src"))
+
+from dino.core.configuration.parameters import read_parameters
+from dino.core.engines import Bridge
+from dino.core.errors import DinoError
+
+# Where jobs run changes no result. It is therefore the one setting that is not in params.yaml:
+# profiles hand it over as `config: [launcher=NAME]`, and the commands read it from DINO_LAUNCHER.
+LAUNCHER = config.pop("launcher", "local")
+
+# The commands of the rules are those of the environment that Snakemake runs in.
+SEARCH_PATH = os.pathsep.join(
+    [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
+)
+
+os.environ.update(DINO_LAUNCHER=LAUNCHER, PATH=SEARCH_PATH)
+
+try:
+    PARAMETERS = read_parameters(Path("params.yaml"))
+    BRIDGE = Bridge(Path.cwd())
+    if workflow.is_main_process:
+        BRIDGE.agree()
+except DinoError as error:
+    sys.exit(f"snakemake: {error}")
+
+if config != yaml.safe_load(Path("params.yaml").read_text()):
+    sys.exit(
+        "snakemake: --config and --configfile reach neither DVC nor the commands; "
+        "edit params.yaml, or try a value with `dvc exp run -S SECTION.KEY=VALUE`"
+    )
+
+RUNS = [run.name for run in PARAMETERS.all_runs()]
+
+# A stage that computes takes every core by itself: two of them at a time would only be in each
+# other's way. On a cluster the rules merely wait for their jobs.
+ALL_CORES = workflow.cores if LAUNCHER == "local" else 1
+
+
+wildcard_constraints:
+    run="[A-Za-z0-9_]+-[a-z]+-s[0-9]+",
+
+
+onsuccess:
+    BRIDGE.record()
+
+
+onerror:
+    BRIDGE.record()

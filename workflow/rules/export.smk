@@ -1,0 +1,14 @@
+rule export:
+    input:
+        "artifacts/{run}/checkpoint.pth",
+        recipe="work/recipes/export/{run}.json",
+    output:
+        "artifacts/{run}/teacher/config.json",
+        "artifacts/{run}/teacher/model.safetensors",
+        "artifacts/{run}/random_init/config.json",
+        "artifacts/{run}/random_init/model.safetensors",
+        "results/runs/{run}/provenance/export.json",
+    log:
+        "logs/export/{run}.log",
+    shell:
+        "dino export --run {wildcards.run} 2>&1 | tee {log}"

@@ -1,0 +1,15 @@
+rule knn:
+    input:
+        "data/prepared/manifest.parquet",
+        "data/prepared/dataset.json",
+        "artifacts/{run}/features/teacher.safetensors",
+        "artifacts/{run}/features/random_init.safetensors",
+        recipe="work/recipes/knn/{run}.json",
+    output:
+        "results/runs/{run}/knn.json",
+        "results/runs/{run}/provenance/knn.json",
+    log:
+        "logs/knn/{run}.log",
+    threads: ALL_CORES
+    shell:
+        "dino knn --run {wildcards.run} 2>&1 | tee {log}"

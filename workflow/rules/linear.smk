@@ -1,0 +1,15 @@
+rule linear:
+    input:
+        "data/prepared/manifest.parquet",
+        "data/prepared/dataset.json",
+        "artifacts/{run}/features/teacher.safetensors",
+        "artifacts/{run}/features/random_init.safetensors",
+        recipe="work/recipes/linear/{run}.json",
+    output:
+        "results/runs/{run}/linear.json",
+        "results/runs/{run}/provenance/linear.json",
+    log:
+        "logs/linear/{run}.log",
+    threads: ALL_CORES
+    shell:
+        "dino linear --run {wildcards.run} 2>&1 | tee {log}"

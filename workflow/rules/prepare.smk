@@ -1,0 +1,12 @@
+rule prepare:
+    input:
+        recipe="work/recipes/prepare.json",
+    output:
+        "data/prepared/manifest.parquet",
+        "data/prepared/images.arrow",
+        "data/prepared/dataset.json",
+        "results/provenance/prepare.json",
+    log:
+        "logs/prepare.log",
+    shell:
+        "dino prepare 2>&1 | tee {log}"

@@ -1,0 +1,15 @@
+rule pretrain:
+    input:
+        "data/prepared/manifest.parquet",
+        "data/prepared/images.arrow",
+        "data/prepared/dataset.json",
+        recipe="work/recipes/pretrain/{run}.json",
+    output:
+        "artifacts/{run}/checkpoint.pth",
+        "results/runs/{run}/pretrain.csv",
+        "results/runs/{run}/provenance/pretrain.json",
+    log:
+        "logs/pretrain/{run}.log",
+    threads: ALL_CORES
+    shell:
+        "dino pretrain --run {wildcards.run} 2>&1 | tee {log}"
