@@ -84,7 +84,7 @@ class PreparedDataset:
         """1 where every image is grey, else 3."""
         return int(self.manifest["channels"].max())
 
-    def indices(self, split: Split) -> Int64[np.ndarray, "images"]:
+    def indices(self, split: Split) -> Int64[np.ndarray, " images"]:
         """The indices of a split's images; raises `DataError` when it has none."""
         found = np.flatnonzero(self.manifest["split"].to_numpy() == split).astype(np.int64)
         if len(found) == 0:
@@ -93,7 +93,7 @@ class PreparedDataset:
             )
         return found
 
-    def labels(self, split: Split) -> Int64[np.ndarray, "images"]:
+    def labels(self, split: Split) -> Int64[np.ndarray, " images"]:
         """The class index of each image of a split, in the order of `indices`; -1: unlabelled."""
         return self.manifest["label"].to_numpy(dtype=np.int64)[self.indices(split)]
 

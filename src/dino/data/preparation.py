@@ -38,7 +38,7 @@ class _Assignment:
 
     split: str
     source: SourceSplit
-    chosen: Int64[np.ndarray, "images"]
+    chosen: Int64[np.ndarray, " images"]
 
 
 def prepare(source: Source, config: PrepareConfig, folder: Path) -> dict[str, Any]:
@@ -69,8 +69,8 @@ def prepare(source: Source, config: PrepareConfig, folder: Path) -> dict[str, An
 
 
 def _hold_out(
-    labels: Int64[np.ndarray, "images"], config: PrepareConfig
-) -> tuple[Int64[np.ndarray, "train"], Int64[np.ndarray, "val"]]:
+    labels: Int64[np.ndarray, " images"], config: PrepareConfig
+) -> tuple[Int64[np.ndarray, " train"], Int64[np.ndarray, "val"]]:
     if config.val_images >= len(labels):
         raise DataError(
             f"prepare.val_images: expected fewer than the {len(labels)} training images, "
@@ -90,8 +90,8 @@ def _hold_out(
 
 
 def _stratified(
-    labels: Int64[np.ndarray, "images"], most: int | None, seed: int
-) -> Int64[np.ndarray, "chosen"]:
+    labels: Int64[np.ndarray, " images"], most: int | None, seed: int
+) -> Int64[np.ndarray, " chosen"]:
     everything = np.arange(len(labels))
     if most is None or most >= len(labels):
         return everything

@@ -27,7 +27,7 @@ class SourceSplit:
     """The images of a source's own training or test split; read one at a time."""
 
     ids: Sequence[str]
-    labels: Int64[np.ndarray, "images"]
+    labels: Int64[np.ndarray, " images"]
     """Class index of each image; -1: unlabelled."""
     read: Callable[[int], SourceImage]
 

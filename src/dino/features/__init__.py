@@ -1,0 +1,1 @@
+"""What frozen backbones say about images."""

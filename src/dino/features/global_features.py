@@ -1,70 +1,22 @@
-"""One feature set per teacher: [CLS] tokens and mean patch token of every image, computed once."""
+"""What a teacher says about whole images, computed once and shared by the evaluations."""
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 
 import torch
-from jaxtyping import Float, Float32, UInt8
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from dino.core.artifacts import replacing
 from dino.core.configuration.features import FeaturesConfig
-from dino.core.errors import CheckpointError, ConfigurationError, DataError
+from dino.core.errors import CheckpointError, ConfigurationError
 from dino.core.precision import best_device
 from dino.data.dataset import PreparedDataset
-from dino.features.preprocessing import centre_crop_pixels, normalised
+from dino.data.normalisation import normalised
+from dino.features.feature_set import FeatureSet
+from dino.features.preprocessing import centre_crop_pixels
 from dino.model.backbone import ReferencePositionVit
-
-
-@dataclass(frozen=True, kw_only=True)
-class FeatureSet:
-    """The features of all images of a data set, in the order of its manifest."""
-
-    cls_tokens: Float32[Tensor, "images blocks dim"]
-    """[CLS] of the last blocks after the final norm, oldest block first."""
-    patch_mean: Float32[Tensor, "images dim"]
-    """Mean over the patch tokens of the last block after the final norm."""
-    data: str
-    """Fingerprint of the data set."""
-    model: str
-    """SHA-256 of the backbone's weights."""
-
-    def save(self, path: Path) -> None:
-        """Write a safetensors file that names the data and the model in its metadata."""
-        tensors = {"cls_tokens": self.cls_tokens, "patch_mean": self.patch_mean}
-        with replacing(path) as temporary:
-            save_file(tensors, temporary, {"data": self.data, "model": self.model})
-
-
-def load_features(path: Path, data: str) -> FeatureSet:
-    """The features at `path`; raises `DataError` when they are of other data than `data`."""
-    if not path.is_file():
-        raise DataError(f"{path}: not found; run `dino features`")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            features = FeatureSet(
-                cls_tokens=file.get_tensor("cls_tokens"),
-                patch_mean=file.get_tensor("patch_mean"),
-                data=metadata["data"],
-                model=metadata["model"],
-            )
-    except (SafetensorError, OSError, KeyError) as error:
-        raise DataError(
-            f"{path}: not a whole file of features ({error}); delete it and run `dino features`"
-        ) from None
-    if features.data != data:
-        raise DataError(
-            f"{path}: made from other data ({features.data[:12]}) than data/prepared "
-            f"({data[:12]}); run `dino features` again"
-        )
-    return features
 
 
 def tokens_of_last_blocks(

@@ -1,4 +1,4 @@
-"""Features with the labels of their images, by split: what a classifier is trained and scored on."""
+"""Features with the labels of their images, by split: what classifiers are trained and scored on."""
 
 from dataclasses import dataclass
 

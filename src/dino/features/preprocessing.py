@@ -1,9 +1,7 @@
 """From an image to what a frozen backbone sees: the reference's evaluation transform."""
 
-import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from PIL import Image
-from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.functional import center_crop, pil_to_tensor, resize
@@ -18,12 +16,3 @@ def centre_crop_pixels(
     """
     resized = resize(image.convert("RGB"), [resize_px], InterpolationMode.BICUBIC)
     return pil_to_tensor(center_crop(resized, [crop_px, crop_px]))
-
-
-def normalised(
-    pixels: UInt8[Tensor, "batch 3 height width"],
-) -> Float[Tensor, "batch 3 height width"]:
-    """Pixels of 0 to 255 as the numbers that a backbone expects: ImageNet's mean and deviation."""
-    mean = torch.tensor(IMAGENET_DEFAULT_MEAN, device=pixels.device).view(3, 1, 1)
-    deviation = torch.tensor(IMAGENET_DEFAULT_STD, device=pixels.device).view(3, 1, 1)
-    return (pixels.float() / 255 - mean) / deviation

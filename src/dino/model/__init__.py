@@ -1,0 +1,1 @@
+"""Backbones, projection head, student and teacher, checkpoints."""

@@ -1,0 +1,1 @@
+"""How parameters move: groups, schedules, gradients, LARS."""

@@ -1,0 +1,114 @@
+"""What needs no training: raw pixels, a centred box, Otsu's threshold."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32, UInt8
+from PIL import Image
+from skimage.filters import threshold_otsu
+from torch import Tensor
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.functional import center_crop, resize
+
+from dino.core.configuration.attention import AttentionConfig
+from dino.data.dataset import PreparedDataset
+from dino.evaluation.masked_images import NO_MASKS, scored_images
+from dino.metrics.jaccard import jaccard
+
+RAW_SIDE_PX = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class CentreBoxResult:
+    """A centred square box, scored on the images of `attention`."""
+
+    jaccard: float | None
+    """In percent; None where there is no number."""
+    area_share: float | None
+    """Share of the image that the box covers."""
+    reason: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OtsuResult:
+    """Otsu's threshold, scored on the images of `attention`."""
+
+    jaccard: float | None
+    """In percent; None where there is no number."""
+    reason: str | None
+
+
+def raw_pixels(dataset: PreparedDataset) -> Float32[Tensor, "images dim"]:
+    """The pixels of each image as one feature, 0 to 1, neither centred nor standardised.
+
+    Images that all have one size of at most 32 px keep their size and channels; others become
+    the grey central square of 32 px (short side resized, bicubic).
+    """
+    sizes = dataset.manifest[["width_px", "height_px"]].to_numpy()
+    small = bool((sizes == sizes[0]).all()) and int(sizes.max()) <= RAW_SIDE_PX
+    first = _pixels(dataset.image(0), small)
+    pixels = np.empty((len(dataset), first.size), dtype=np.float32)
+    for index in range(len(dataset)):
+        pixels[index] = _pixels(dataset.image(index), small)
+    return torch.from_numpy(pixels)
+
+
+def _pixels(image: Image.Image, small: bool) -> Float32[np.ndarray, " dim"]:
+    if not small:
+        resized = resize(image.convert("L"), [RAW_SIDE_PX], InterpolationMode.BICUBIC)
+        image = center_crop(resized, [RAW_SIDE_PX, RAW_SIDE_PX])
+    return np.asarray(image, dtype=np.float32).ravel() / 255
+
+
+def centre_box(dataset: PreparedDataset, config: AttentionConfig) -> CentreBoxResult:
+    """A centred box whose share of the area is the mean share of the objects in train."""
+    images = scored_images(dataset, config)
+    share = _mean_object_share(dataset)
+    if len(images) == 0 or share is None:
+        reason = NO_MASKS if len(images) == 0 else "no training image has a mask"
+        return CentreBoxResult(jaccard=None, area_share=share, reason=reason)
+    box = box_mask(share, config.image_size_px)
+    scores = [jaccard(np.broadcast_to(box, truth.shape), truth) for _, truth in images.batches()]
+    return CentreBoxResult(
+        jaccard=100 * float(np.concatenate(scores).mean()), area_share=share, reason=None
+    )
+
+
+def box_mask(area_share: float, size_px: int) -> Bool[np.ndarray, "size size"]:
+    """True on a centred square that covers `area_share` of the image, to the nearest pixel."""
+    side_px = round(size_px * area_share**0.5)
+    start = (size_px - side_px) // 2
+    mask = np.zeros((size_px, size_px), dtype=bool)
+    mask[start : start + side_px, start : start + side_px] = True
+    return mask
+
+
+def _mean_object_share(dataset: PreparedDataset) -> float | None:
+    masks = (dataset.mask(int(index)) for index in dataset.indices("train"))
+    shares = [mask.mean() for mask in masks if mask is not None]
+    return float(np.mean(shares)) if shares else None
+
+
+def otsu(dataset: PreparedDataset, config: AttentionConfig) -> OtsuResult:
+    """Otsu's threshold on the grey image."""
+    images = scored_images(dataset, config)
+    if len(images) == 0:
+        return OtsuResult(jaccard=None, reason=NO_MASKS)
+    scores = [
+        jaccard(np.stack([otsu_mask(image) for image in pixels]), truth)
+        for pixels, truth in images.batches()
+    ]
+    return OtsuResult(jaccard=100 * float(np.concatenate(scores).mean()), reason=None)
+
+
+def otsu_mask(pixels: UInt8[np.ndarray, "height width 3"]) -> Bool[np.ndarray, "height width"]:
+    """True on the side of Otsu's threshold that touches the image's border less.
+
+    When both touch it equally the brighter side is the object.
+    """
+    grey = np.asarray(Image.fromarray(pixels).convert("L"))
+    bright = grey > threshold_otsu(grey)
+    edges = (bright[0], bright[-1], bright[1:-1, 0], bright[1:-1, -1])
+    border = np.concatenate(edges)
+    return ~bright if border.mean() > 0.5 else bright

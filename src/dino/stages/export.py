@@ -1,0 +1,41 @@
+"""export: write the teacher, and the same network before step 0, as timm folders."""
+
+from typing import TYPE_CHECKING
+
+from dino.core.artifacts import sha256_of_file, write_json
+from dino.core.errors import CheckpointError
+from dino.core.paths import RANDOM_INIT, TEACHER, Project
+from dino.core.provenance import Stopwatch, plain, provenance
+from dino.features.teacher import backbone_weights, save_backbone
+from dino.model.checkpoint import load_checkpoint
+from dino.model.student_teacher import initial_backbone
+
+if TYPE_CHECKING:
+    from dino.core.configuration.parameters import Parameters, Run
+
+
+def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
+    """Write artifacts/RUN/teacher and artifacts/RUN/random_init."""
+    stopwatch = Stopwatch()
+    paths = project.run(run.name)
+    architecture = parameters.architectures[run.architecture]
+    checkpoint = load_checkpoint(paths.checkpoint)
+    if checkpoint["architecture"] != plain(architecture):
+        raise CheckpointError(
+            f"{paths.checkpoint}: was made with other values of architectures.{run.architecture} "
+            "than params.yaml has; run `dino pretrain` again"
+        )
+    save_backbone(paths.model(TEACHER), architecture, backbone_weights(checkpoint["teacher"]))
+    initial = initial_backbone(architecture, run.seed)
+    save_backbone(paths.model(RANDOM_INIT), architecture, initial.state_dict())
+    write_json(
+        paths.provenance("export"),
+        provenance(
+            "export",
+            {"architecture": architecture},
+            project.root,
+            stopwatch,
+            seed=run.seed,
+            checkpoint=sha256_of_file(paths.checkpoint),
+        ),
+    )

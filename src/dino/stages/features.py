@@ -1,0 +1,38 @@
+"""features: compute the frozen features that the evaluations share."""
+
+from typing import TYPE_CHECKING
+
+from dino.core.artifacts import sha256_of_file, write_json
+from dino.core.paths import MODELS, Project
+from dino.core.provenance import Stopwatch, provenance
+from dino.data.dataset import PreparedDataset
+from dino.features.global_features import extract_features
+from dino.features.teacher import load_backbone
+
+if TYPE_CHECKING:
+    from dino.core.configuration.parameters import Parameters, Run
+
+
+def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
+    """Write artifacts/RUN/features/."""
+    stopwatch = Stopwatch()
+    paths = project.run(run.name)
+    dataset = PreparedDataset.open(project.data)
+    backbones = {model: load_backbone(paths.model(model)) for model in MODELS}
+    checksums = {
+        model: sha256_of_file(paths.model(model) / "model.safetensors") for model in MODELS
+    }
+    features = extract_features(backbones, checksums, dataset, parameters.features)
+    for model in MODELS:
+        features[model].save(paths.features(model))
+    write_json(
+        paths.provenance("features"),
+        provenance(
+            "features",
+            {"features": parameters.features},
+            project.root,
+            stopwatch,
+            data=dataset.fingerprint,
+            models=checksums,
+        ),
+    )

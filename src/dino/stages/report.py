@@ -1,0 +1,42 @@
+"""report: write summary.json, tables, figures and report.html."""
+
+from typing import TYPE_CHECKING
+
+from dino.core.artifacts import replacing, write_json, write_text
+from dino.core.paths import Project
+from dino.reporting.figures import all_pictures
+from dino.reporting.page import page
+from dino.reporting.results import read_provenance, read_results
+from dino.reporting.summary import summarise
+from dino.reporting.tables import all_tables
+
+if TYPE_CHECKING:
+    from dino.core.configuration.parameters import Parameters
+
+
+def execute(project: Project, parameters: "Parameters") -> None:
+    """Write everything below results/ that covers all runs.
+
+    It is a function of the result files and params.yaml: run again, it writes the same bytes.
+    """
+    runs = parameters.all_runs()
+    results = read_results(project, runs)
+    provenance = read_provenance(project, runs)
+    summary = summarise(results)
+    tables = all_tables(results, summary, parameters)
+    pictures = all_pictures(results, summary, prototypes=parameters.pretrain.head.out_dim)
+    text = page(results, summary, tables, pictures)
+
+    folder = project.results
+    write_json(folder / "provenance.json", provenance)
+    for table in tables:
+        write_text(folder / "tables" / f"{table.name}.csv", table.csv())
+        write_text(folder / "tables" / f"{table.name}.md", table.markdown())
+        write_text(folder / "tables" / f"{table.name}.tex", table.latex())
+    for picture in pictures:
+        for kind, content in (("png", picture.png), ("svg", picture.svg)):
+            with replacing(folder / "figures" / f"{picture.name}.{kind}") as temporary:
+                temporary.write_bytes(content)
+    write_text(folder / "report.html", text)
+    # last: who finds it finds everything else
+    write_json(folder / "summary.json", summary)
