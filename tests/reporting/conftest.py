@@ -11,7 +11,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from dino.core.artifacts import write_json
-from dino.core.configuration.parameters import Parameters, read_parameters
+from dino.core.configuration.parameters import read_parameters
 from dino.core.paths import Project
 from dino.reporting.graph import PER_RUN
 from dino.reporting.results import PROJECT_STAGES, Results, read_results
@@ -22,8 +22,6 @@ IMAGE_SIZE_PX = 56
 PATCH_SIZE_PX = 7
 STEPS = 120
 NO_ATTENTION = "resnet50 has no [CLS] token"
-
-WriteProject = Callable[..., Project]
 
 
 def write_project(
@@ -70,23 +68,36 @@ def write_project(
     return project
 
 
-@pytest.fixture
-def parameters_of() -> Callable[[Project], Parameters]:
-    return lambda project: read_parameters(project.parameters)
+@pytest.fixture(scope="session")
+def projects() -> Callable[..., Project]:
+    """The function that writes a project below a folder."""
+    return write_project
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """Two architectures with two seeds each."""
-    return write_project(tmp_path)
+@pytest.fixture(scope="session")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """Of two architectures with two seeds each."""
+    return _results_of(write_project(tmp_path_factory.mktemp("project")))
 
 
-@pytest.fixture
-def results(project: Project) -> Results:
-    return read_results(project, read_parameters(project.parameters).all_runs())
+@pytest.fixture(scope="session")
+def one_run(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    folder = tmp_path_factory.mktemp("one_run")
+    return _results_of(write_project(folder, architectures=("vit_micro_7",), seeds=(0,)))
 
 
-def results_of(project: Project) -> Results:
+@pytest.fixture(scope="session")
+def no_attention(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """Of one run whose backbone has no [CLS] token."""
+    folder = tmp_path_factory.mktemp("no_attention")
+    return _results_of(
+        write_project(
+            folder, architectures=("resnet50",), seeds=(0,), without_attention=("resnet50",)
+        )
+    )
+
+
+def _results_of(project: Project) -> Results:
     return read_results(project, read_parameters(project.parameters).all_runs())
 
 
@@ -165,7 +176,7 @@ def _attention(without_attention: bool) -> dict[str, Any]:
         "masks": "approximate: non-zero pixels",
     }
     if without_attention:
-        nothing = {"jaccard": None, "per_head": None, "reason": NO_ATTENTION}
+        nothing = {"jaccard": None, "per_head": [], "reason": NO_ATTENTION}
         return {"protocol": protocol, "teacher": nothing, "random_init": nothing}
     return {
         "protocol": protocol,
@@ -198,22 +209,24 @@ def _training_log(score: float) -> pd.DataFrame:
 
 
 def _maps(without_attention: bool) -> dict[str, Any]:
+    examples, heads = (0, 0) if without_attention else (EXAMPLES, HEADS)
     generator = np.random.default_rng(0)
     grid = IMAGE_SIZE_PX // PATCH_SIZE_PX
-    pixels = load_digits().images[:EXAMPLES] / 16
-    large = pixels.repeat(PATCH_SIZE_PX, axis=1).repeat(PATCH_SIZE_PX, axis=2)
-    heads = 0 if without_attention else HEADS
-    shape = (EXAMPLES, heads, grid, grid)
-    teacher = (0.05 + pixels[:, None]) * generator.random(shape)
-    chosen = teacher > teacher.mean(axis=(2, 3), keepdims=True) if heads else teacher > 0
+    pixels = load_digits().images[:examples] / 16
+    large = _enlarged(pixels)
+    teacher = (0.05 + pixels[:, None]) * generator.random((examples, heads, grid, grid))
     return {
-        "image_index": np.arange(EXAMPLES),
+        "image_index": np.arange(examples),
         "image": (255 * np.repeat(large[..., None], 3, axis=3)).astype(np.uint8),
         "mask": large > 0,
         "teacher_maps": teacher.astype(np.float32),
-        "random_init_maps": (0.9 + 0.1 * generator.random(shape)).astype(np.float32),
-        "teacher_masks": chosen.repeat(PATCH_SIZE_PX, axis=2).repeat(PATCH_SIZE_PX, axis=3),
-        "teacher_jaccard": 100 * generator.random((EXAMPLES, heads)),
+        "random_init_maps": (0.9 + 0.1 * generator.random(teacher.shape)).astype(np.float32),
+        "teacher_masks": _enlarged(teacher) > 0.3,
+        "teacher_jaccard": generator.random((examples, heads)),
         "patch_size_px": np.array(PATCH_SIZE_PX),
-        "class_name": np.array([str(digit) for digit in range(EXAMPLES)]),
+        "class_name": np.array([str(digit) for digit in range(examples)], dtype=np.str_),
     }
+
+
+def _enlarged(grid: np.ndarray) -> np.ndarray:
+    return grid.repeat(PATCH_SIZE_PX, axis=-2).repeat(PATCH_SIZE_PX, axis=-1)

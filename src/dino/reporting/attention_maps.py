@@ -6,7 +6,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
 from dino.core.paths import TEACHER
@@ -51,7 +50,7 @@ def attention_maps(results: Results) -> Picture:
 
 
 def _has_maps(run: RunResults) -> bool:
-    return "teacher_maps" in run.maps and run.maps["teacher_maps"].size > 0
+    return run.maps["teacher_maps"].size > 0
 
 
 def _jaccard(run: RunResults) -> str:
@@ -73,71 +72,61 @@ def _nothing(reasons: dict[str, Any]) -> Picture:
 
 def _draw(run: RunResults) -> Figure:
     maps = run.maps
-    examples = min(MAX_EXAMPLES, len(maps["image"]))
     heads = _best_heads(maps["teacher_jaccard"])
-    columns = 2 + 2 * len(heads)
-    cell_in = WIDTH_IN / (columns + 0.6)
-    figure = Figure(
-        figsize=(WIDTH_IN, cell_in * examples + 0.22 * examples + 1.3),
-        layout=ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.03, wspace=0.01, hspace=0.01),
-    )
-    # an empty column stands between the two networks
-    grid = figure.subplots(
-        examples,
-        columns + 1,
-        squeeze=False,
-        width_ratios=[1.0] * (2 + len(heads)) + [0.12] + [1.0] * len(heads),
-    )
-    for row in range(examples):
-        for axes in grid[row]:
-            axes.set(xticks=[], yticks=[])
-            axes.grid(visible=False)
-        grid[row, 2 + len(heads)].axis("off")
-        _draw_example(grid[row], maps, row, heads)
-    for axes, title in zip(grid[0], ("image", "ground truth"), strict=False):
-        axes.set_title(title, fontsize="small", fontweight="normal", loc="center")
-    for first, name in ((2, "DINO"), (3 + len(heads), "random init")):
-        for position, head in enumerate(heads):
-            grid[0, first + position].set_title(
-                f"{name}\nhead {head + 1}", fontsize="small", fontweight="normal", loc="center"
-            )
-    figure.colorbar(
-        ScalarMappable(cmap=COLOURS),
-        ax=grid,
-        location="bottom",
-        label="attention of [CLS] to a patch, as a share of the map's maximum",
-        shrink=0.4,
-        aspect=40,
-    )
+    figure, grid = _grid(rows=min(MAX_EXAMPLES, len(maps["image"])), heads=len(heads))
+    for i, row in enumerate(grid):
+        _draw_example(row, maps, i, heads)
+    titles = ["image", "ground truth"]
+    titles += [f"{name}\nhead {head + 1}" for name in ("DINO", "random init") for head in heads]
+    for axes, title in zip(grid[0], titles, strict=True):
+        axes.set_title(title, fontsize="small", fontweight="normal", loc="center", pad=4)
     return figure
+
+
+def _grid(rows: int, heads: int) -> tuple[Figure, list[list[Axes]]]:
+    """Square cells: image and truth, `heads` maps, a gap, `heads` maps; a scale below them."""
+    left, gap, between, top, below, scale = 0.3, 0.05, 0.2, 0.5, 0.3, 0.65  # inches
+    columns = 2 + 2 * heads
+    cell = (WIDTH_IN - left - 2 * between - columns * gap) / columns
+    height = top + rows * (cell + below) + scale
+    figure = Figure(figsize=(WIDTH_IN, height))
+    grid: list[list[Axes]] = []
+    for row in range(rows):
+        y = height - top - row * (cell + below) - cell
+        grid.append([])
+        for column in range(columns):
+            gaps = between * ((column >= 2) + (column >= 2 + heads))
+            x = left + column * (cell + gap) + gaps
+            box = (x / WIDTH_IN, y / height, cell / WIDTH_IN, cell / height)
+            grid[-1].append(figure.add_axes(box, xticks=[], yticks=[]))
+    bar = figure.add_axes((0.3, 0.45 / height, 0.4, 0.1 / height))
+    figure.colorbar(ScalarMappable(cmap=COLOURS), cax=bar, orientation="horizontal")
+    bar.set_xlabel("attention of [CLS] to a patch, as a share of the map's maximum")
+    return figure, grid
 
 
 def _best_heads(jaccard: NDArray[Any]) -> list[int]:
     """At most MAX_HEADS heads, those of the highest mean Jaccard index, in their own order."""
-    ranked = np.argsort(-np.nan_to_num(jaccard).mean(axis=0), kind="stable")
+    ranked = np.argsort(-jaccard.mean(axis=0), kind="stable")
     return sorted(int(head) for head in ranked[:MAX_HEADS])
 
 
-def _draw_example(
-    row: NDArray[Any], maps: dict[str, NDArray[Any]], i: int, heads: list[int]
-) -> None:
+def _draw_example(row: list[Axes], maps: dict[str, NDArray[Any]], i: int, heads: list[int]) -> None:
     row[0].imshow(maps["image"][i], interpolation="nearest")
     row[0].set_ylabel(str(maps["class_name"][i]), fontsize="small")
     row[1].imshow(maps["mask"][i], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    for first, key in ((2, "teacher_maps"), (3 + len(heads), "random_init_maps")):
+    for first, key in ((2, "teacher_maps"), (2 + len(heads), "random_init_maps")):
         for position, head in enumerate(heads):
             attention = maps[key][i, head]
             row[first + position].imshow(
                 attention, cmap=COLOURS, vmin=0, vmax=attention.max(), interpolation="nearest"
             )
     jaccard = maps["teacher_jaccard"][i]
-    if np.isnan(jaccard).all():
-        return
     # the best of all heads may be one that is not shown
-    best = int(np.nanargmax(jaccard))
+    best = int(jaccard.argmax())
     for axes in row[:2]:
         _outline(axes, maps["teacher_masks"][i, best])
-    row[1].set_xlabel(f"head {best + 1}: {jaccard[best]:.0f} %", fontsize="small", labelpad=2)
+    row[1].set_xlabel(f"Jaccard {100 * jaccard[best]:.0f} %", fontsize="small", labelpad=2)
     if best in heads:
         for spine in row[2 + heads.index(best)].spines.values():
             spine.set(color=ORANGE, linewidth=2.5)

@@ -121,6 +121,7 @@ def _dumbbells(axes: Axes, points: pd.DataFrame, raw_pixels: float) -> None:
                 textcoords="offset points",
                 ha=side,
                 va="center",
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
             )
     everything = [*points["top1"], raw_pixels]
     axes.set_xlim(
@@ -139,28 +140,33 @@ def training_curves(results: Results, summary: dict[str, Any], prototypes: int) 
     panels = dict(zip(CURVES, figure.subplots(2, 3, sharex=True).flat, strict=True))
     for column, axes in panels.items():
         title, label = CURVES[column]
-        sns.lineplot(
-            pd.concat(
-                thinned(run.log, column).assign(architecture=run.architecture, run=run.name)
-                for run in results.runs
-            ),
-            x="epoch",
-            y=column,
-            hue="architecture",
-            style="architecture",
-            units="run",
-            estimator=None,
-            palette=colours,
-            markers=column == "online_knn_top1",
-            linewidth=1.3,
-            ax=axes,
+        curves = pd.concat(
+            thinned(run.log, column).assign(architecture=run.architecture, run=run.name)
+            for run in results.runs
         )
+        if curves.empty:
+            axes.text(0.5, 0.5, "not measured", ha="center", transform=axes.transAxes)
+        else:
+            sns.lineplot(
+                curves,
+                x="epoch",
+                y=column,
+                hue="architecture",
+                style="architecture",
+                units="run",
+                estimator=None,
+                palette=colours,
+                markers=column == "online_knn_top1",
+                linewidth=1.3,
+                ax=axes,
+            )
         axes.set(title=title, xlabel="epochs", ylabel=label, xlim=(0, None))
         axes.margins(y=0.12)
     handles, labels = panels["loss"].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4)
     for axes in panels.values():
-        axes.legend().remove()
+        if legend := axes.get_legend():
+            legend.remove()
     for column in ("loss", "teacher_entropy"):
         _reference(panels[column], math.log(prototypes), f"ln {prototypes}: uniform", "0.3", ":")
     online = panels["online_knn_top1"]

@@ -1,4 +1,4 @@
-"""The stages and what each reads, for the picture of the workflow and for `dino doctor`."""
+"""The stages and what each reads, for the picture of the workflow."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,16 @@ DEPENDENCIES: dict[str, tuple[str, ...]] = {
     "linear": ("prepare", "features"),
     "attention": ("prepare", "export"),
     "baselines": ("prepare",),
-    "report": ("prepare", "pretrain", "knn", "linear", "attention", "baselines"),
+    "report": (
+        "prepare",
+        "pretrain",
+        "export",
+        "features",
+        "knn",
+        "linear",
+        "attention",
+        "baselines",
+    ),
 }
 """Stage: the stages whose outputs are its inputs."""
 

@@ -176,7 +176,11 @@ def attention_table(results: Results, summary: dict[str, Any]) -> Table:
             | {"best_single_head": round(fmean(heads), DECIMALS) if heads else None}
         )
     rows += [
-        {"mask": label, "attention_jaccard": summary["baselines"][key]["attention_jaccard"]}
+        {
+            "mask": label,
+            "attention_jaccard": summary["baselines"][key]["attention_jaccard"],
+            "note": results.baselines[key].get("reason"),
+        }
         for key, label in (("centre_box", "centre box"), ("otsu", "Otsu's threshold"))
     ]
     return Table(
@@ -196,7 +200,7 @@ def protocol_sentence(results: Results) -> str:
     return (
         f"Protocol: {protocol['images']} images of {protocol['split']} at "
         f"{protocol['image_size_px']} px, {100 * protocol['mass']:g} % of the attention's mass, "
-        f"head: {protocol['head']}; ground-truth masks: {protocol['masks']}."
+        f"head: {protocol['head']}; ground-truth masks: {protocol['masks'] or 'none'}."
     )
 
 

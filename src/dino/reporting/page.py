@@ -1,0 +1,159 @@
+"""The report as one self-contained HTML page."""
+
+import base64
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from dino.reporting import graph
+from dino.reporting.picture import Picture
+from dino.reporting.results import Results
+from dino.reporting.summary import DECIMALS, Scores, difference, mean_of_architecture
+from dino.reporting.tables import MINUS, NOT_MEASURED, Table
+
+_COLUMN_PX, _ROW_PX, _BOX_PX = 150, 62, (112, 38)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tile:
+    """One number of an architecture and what it is compared with."""
+
+    label: str
+    value: str
+    comparisons: tuple[str, ...]
+
+
+def page(
+    results: Results,
+    summary: dict[str, Any],
+    tables: tuple[Table, ...],
+    pictures: tuple[Picture, ...],
+) -> str:
+    """An HTML page that loads nothing from elsewhere; equal arguments give an equal page."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2").render(
+        headlines=[headline(results, summary, name) for name in results.architectures],
+        tiles={name: tiles(results, summary, name) for name in results.architectures},
+        dataset=summary["dataset"],
+        runs=[run.name for run in results.runs],
+        tables={table.name: table for table in tables},
+        pictures=[(picture, base64.b64encode(picture.svg).decode("ascii")) for picture in pictures],
+        workflow=_workflow(),
+    )
+
+
+def headline(results: Results, summary: dict[str, Any], architecture: str) -> str:
+    """What the numbers of `architecture` say, in a sentence."""
+    scores, random_init, raw_pixels = _compared(results, summary, architecture)
+    seeds = sum(run.architecture == architecture for run in results.runs)
+    of_seeds = f" (mean of {seeds} seeds)" if seeds > 1 else ""
+    return (
+        f"{architecture}{of_seeds}: DINO k-NN top-1 {_percent(scores['knn_top1'])}, "
+        f"{_points(scores['knn_top1'], random_init['knn_top1'])} random init, "
+        f"{_points(scores['knn_top1'], raw_pixels['knn_top1'])} raw pixels; "
+        f"linear top-1 {_percent(scores['linear_top1'])}, "
+        f"{_points(scores['linear_top1'], random_init['linear_top1'])} random init, "
+        f"{_points(scores['linear_top1'], raw_pixels['linear_top1'])} raw pixels."
+    )
+
+
+def tiles(results: Results, summary: dict[str, Any], architecture: str) -> tuple[Tile, ...]:
+    """The three numbers of `architecture` that matter most, each beside its baselines."""
+    scores, random_init, raw_pixels = _compared(results, summary, architecture)
+    boxes = summary["baselines"]
+    references: dict[str, tuple[str, dict[str, float | None]]] = {
+        "knn_top1": (
+            f"k-NN top-1, k = {results.headline}",
+            {"random init": random_init["knn_top1"], "raw pixels": raw_pixels["knn_top1"]},
+        ),
+        "linear_top1": (
+            "Linear top-1, last epoch",
+            {"random init": random_init["linear_top1"], "raw pixels": raw_pixels["linear_top1"]},
+        ),
+        "attention_jaccard": (
+            "Jaccard of the attention masks",
+            {
+                "random init": random_init["attention_jaccard"],
+                "centre box": boxes["centre_box"]["attention_jaccard"],
+                "Otsu": boxes["otsu"]["attention_jaccard"],
+            },
+        ),
+    }
+    return tuple(
+        Tile(
+            label=label,
+            value=_percent(scores[key]),
+            comparisons=tuple(
+                f"{_points(scores[key], value)} {name} ({_percent(value)})"
+                for name, value in baselines.items()
+                if scores[key] is not None and value is not None
+            ),
+        )
+        for key, (label, baselines) in references.items()
+    )
+
+
+def _compared(
+    results: Results, summary: dict[str, Any], architecture: str
+) -> tuple[Scores, Scores, Scores]:
+    baselines = summary["baselines"]
+    return (
+        mean_of_architecture(results, summary, architecture),
+        baselines["random_init"]["by_architecture"][architecture],
+        baselines["raw_pixels"],
+    )
+
+
+def _percent(value: float | None) -> str:
+    if value is None:
+        return NOT_MEASURED
+    return f"{value:.{DECIMALS}f} %".replace("-", MINUS)
+
+
+def _points(score: float | None, baseline: float | None) -> str:
+    points = difference(score, baseline)
+    if points is None:
+        return "not compared with"
+    if points == 0:
+        return "equal to"
+    return f"{abs(points):.{DECIMALS}f} points {'above' if points > 0 else 'below'}"
+
+
+def _workflow() -> dict[str, Any]:
+    """The stages as boxes and arrows, in pixels."""
+    width, height = _BOX_PX
+    boxes = {
+        node.name: {
+            "x": 8 + node.column * _COLUMN_PX,
+            "y": 8 + node.row * _ROW_PX,
+            "per_run": node.per_run,
+        }
+        for node in graph.nodes()
+    }
+    arrows = []
+    for source, target in graph.edges():
+        start, end = boxes[source], boxes[target]
+        x1, y1 = start["x"] + width, start["y"] + height / 2
+        x2, y2 = end["x"] - 5, end["y"] + height / 2
+        arrows.append(f"M{x1},{y1} C{x1 + 22},{y1} {x2 - 22},{y2} {x2},{y2}")
+    return {
+        "boxes": boxes,
+        "arrows": arrows,
+        "box_width": width,
+        "box_height": height,
+        "width": max(box["x"] for box in boxes.values()) + width + 8,
+        "height": max(box["y"] for box in boxes.values()) + height + 8,
+        "words": "; ".join(
+            f"{stage} reads {', '.join(sources)}"
+            for stage, sources in graph.DEPENDENCIES.items()
+            if sources
+        ),
+    }

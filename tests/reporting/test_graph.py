@@ -1,0 +1,40 @@
+from pathlib import Path
+
+from dino.core.pipeline import read_pipeline
+from dino.reporting.graph import DEPENDENCIES, PER_RUN, edges, nodes
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_picture_shows_the_stages_of_dvc_yaml() -> None:
+    steps = read_pipeline(ROOT)
+    maker = {output: step.stage for step in steps for output in step.outputs}
+    from_pipeline: dict[str, set[str]] = {step.stage: set() for step in steps}
+    for step in steps:
+        from_pipeline[step.stage] |= {maker[path] for path in step.inputs}
+    assert {stage: set(sources) for stage, sources in DEPENDENCIES.items()} == from_pipeline
+    assert set(PER_RUN) == {step.stage for step in steps if step.run is not None}
+
+
+def test_arrows_that_a_longer_path_implies_are_left_out() -> None:
+    assert ("prepare", "pretrain") in edges()
+    assert ("prepare", "knn") not in edges()
+    assert set(edges()) == {
+        ("prepare", "pretrain"),
+        ("prepare", "baselines"),
+        ("pretrain", "export"),
+        ("export", "features"),
+        ("export", "attention"),
+        ("features", "knn"),
+        ("features", "linear"),
+        ("knn", "report"),
+        ("linear", "report"),
+        ("attention", "report"),
+        ("baselines", "report"),
+    }
+
+
+def test_arrows_point_right_and_no_two_boxes_overlap() -> None:
+    columns = {node.name: node.column for node in nodes()}
+    assert all(columns[source] < columns[target] for source, target in edges())
+    assert len({(node.column, node.row) for node in nodes()}) == len(DEPENDENCIES)

@@ -1,0 +1,189 @@
+import hashlib
+import re
+import shutil
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from dino.core.artifacts import read_json, write_json
+from dino.core.configuration.parameters import read_parameters
+from dino.core.errors import DinoError
+from dino.core.paths import Project
+from dino.stages.report import execute
+
+OUTPUTS = {
+    "summary.json",
+    "provenance.json",
+    "report.html",
+    *(
+        f"tables/{table}.{kind}"
+        for table in ("accuracy", "attention", "parameters")
+        for kind in ("csv", "md", "tex")
+    ),
+    *(
+        f"figures/{figure}.{kind}"
+        for figure in ("training_curves", "accuracy", "attention_maps")
+        for kind in ("png", "svg")
+    ),
+}
+
+
+class _Outline(HTMLParser):
+    """Collects what a page consists of, and checks that its elements nest."""
+
+    EMPTY = ("meta", "img", "path", "rect")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+        self.headings: list[str] = []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        values = dict(attributes)
+        if tag not in self.EMPTY:
+            self.open.append(tag)
+        if identifier := values.get("id"):
+            self.ids.append(identifier)
+        self.links += [v for k, v in values.items() if k in ("href", "src") and v]
+        if tag == "img":
+            self.images.append(values)
+        if re.fullmatch(r"h\d", tag):
+            self.headings.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.EMPTY:
+            assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory: pytest.TempPathFactory, projects: Callable[..., Project]) -> Project:
+    project = projects(tmp_path_factory.mktemp("reported"))
+    execute(project, read_parameters(project.parameters))
+    return project
+
+
+@pytest.fixture(scope="module")
+def html(reported: Project) -> str:
+    return (reported.results / "report.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def outline(html: str) -> _Outline:
+    outline = _Outline()
+    outline.feed(html)
+    return outline
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in OUTPUTS}
+
+
+def test_a_second_execution_writes_the_same_bytes(reported: Project) -> None:
+    before = _checksums(reported.results)
+    execute(reported, read_parameters(reported.parameters))
+    assert _checksums(reported.results) == before
+
+
+def test_nothing_but_the_declared_outputs_is_left(reported: Project) -> None:
+    made = {
+        str(path.relative_to(reported.results))
+        for path in reported.results.rglob("*")
+        if path.is_file() and not path.is_relative_to(reported.results / "runs")
+    }
+    inputs = {"baselines.json", "provenance/prepare.json", "provenance/baselines.json"}
+    assert made - inputs == OUTPUTS
+
+
+def test_provenance_holds_every_stage_of_every_run(reported: Project) -> None:
+    provenance = read_json(reported.results / "provenance.json")
+    assert set(provenance) == {"prepare", "baselines", "runs"}
+    assert len(provenance["runs"]) == 4
+    for stages in provenance["runs"].values():
+        assert set(stages) == {"pretrain", "export", "features", "knn", "linear", "attention"}
+    assert provenance["prepare"]["wall_seconds"] == 1.5
+
+
+def test_times_and_commits_reach_nothing_but_provenance(reported: Project, tmp_path: Path) -> None:
+    shutil.copytree(reported.root, tmp_path, dirs_exist_ok=True)
+    again = Project(root=tmp_path)
+    provenance = again.run("vit_micro_7-dino-s0").provenance("pretrain")
+    write_json(provenance, {"stage": "pretrain", "wall_seconds": 9999.5})
+    execute(again, read_parameters(again.parameters))
+    before, after = _checksums(reported.results), _checksums(again.results)
+    assert {name for name in OUTPUTS if before[name] != after[name]} == {"provenance.json"}
+
+
+def test_the_page_loads_nothing_from_elsewhere(html: str, outline: _Outline) -> None:
+    assert {link.split(":")[0] for link in outline.links if ":" in link} == {"data"}
+    beside = {link for link in outline.links if ":" not in link and not link.startswith("#")}
+    assert beside == {"provenance.json", "summary.json"}
+    assert "http" not in re.sub(r"data:[^\"]*", "", html)
+    assert (
+        "@import" not in html and "url(#tip)" in html and html.count("url(") == html.count("url(#")
+    )
+
+
+def test_the_page_is_well_formed_and_its_anchors_exist(outline: _Outline) -> None:
+    assert outline.open == []
+    assert len(outline.ids) == len(set(outline.ids))
+    assert {link[1:] for link in outline.links if link.startswith("#")} <= set(outline.ids)
+    assert outline.headings[0] == "h1" and outline.headings.count("h1") == 1
+
+
+def test_every_figure_has_words_in_its_place(outline: _Outline) -> None:
+    assert len(outline.images) == 3
+    assert all(len(image["alt"] or "") > 40 for image in outline.images)
+
+
+def test_the_headline_is_made_of_the_numbers(html: str) -> None:
+    assert (
+        "vit_micro_7 (mean of 2 seeds): DINO k-NN top-1 77.50 %, 8.00 points above random init, "
+        "7.10 points below raw pixels; linear top-1 78.50 %, 8.00 points above random init, "
+        "7.10 points below raw pixels."
+    ) in html
+    assert "35.00 points below Otsu (80.00 %)" in html
+
+
+def test_results_come_before_figures_tables_parameters_workflow_and_provenance(html: str) -> None:
+    order = ("results", "figures", "tables", "parameters", "workflow", "provenance")
+    positions = [html.index(f'<section id="{name}"') for name in order]
+    assert positions == sorted(positions)
+
+
+def test_the_page_escapes_what_it_shows(tmp_path: Path, projects: Callable[..., Project]) -> None:
+    project = projects(tmp_path, architectures=("vit_micro_7",), seeds=(0,))
+    description = read_json(project.data / "dataset.json")
+    write_json(project.data / "dataset.json", {**description, "source": "<script>&"})
+    execute(project, read_parameters(project.parameters))
+    text = (project.results / "report.html").read_text()
+    assert "<script>" not in text
+    assert "&lt;script&gt;&amp;" in text
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda p: p.run("vit_micro_7-dino-s0").training_log.unlink(), r"pretrain\.csv: not found"),
+        (lambda p: p.run("vit_micro_7-dino-s0").training_log.write_text(""), "not a table"),
+        (lambda p: p.run("vit_micro_7-dino-s0").attention_maps.write_bytes(b"PK"), "damaged"),
+        (lambda p: p.run("vit_micro_7-dino-s0").result("knn").unlink(), r"knn\.json: not found"),
+        (lambda p: (p.results / "tables").write_text("a file"), "cannot be written"),
+    ],
+)
+def test_a_bad_file_is_named(
+    damage: Callable[[Project], object],
+    message: str,
+    tmp_path: Path,
+    projects: Callable[..., Project],
+) -> None:
+    project = projects(tmp_path, architectures=("vit_micro_7",), seeds=(0,))
+    damage(project)
+    with pytest.raises(DinoError, match=message) as error:
+        execute(project, read_parameters(project.parameters))
+    assert "\n" not in str(error.value)
+    assert not (project.results / "summary.json").exists()

@@ -1,0 +1,74 @@
+import json
+
+from dino.reporting.results import Results
+from dino.reporting.summary import difference, mean_of_architecture, summarise
+
+
+def test_a_run_has_its_test_scores_at_the_headline_k_rounded_to_two_decimals(
+    results: Results,
+) -> None:
+    assert summarise(results)["runs"]["vit_nano_7-dino-s1"] == {
+        "knn_top1": 80.0,
+        "knn_top5": 99.0,
+        "knn_val_top1": 81.0,
+        "linear_top1": 81.0,
+        "linear_top5": 99.5,
+        "linear_best_top1": 81.26,
+        "attention_jaccard": 45.0,
+    }
+
+
+def test_random_init_is_the_mean_over_runs_and_over_each_architectures_runs(
+    results: Results,
+) -> None:
+    random_init = summarise(results)["baselines"]["random_init"]
+    # 69, 70, 71 and 72
+    assert random_init["knn_top1"] == 70.5
+    assert random_init["linear_top1"] == 71.5
+    assert random_init["by_architecture"]["vit_micro_7"]["knn_top1"] == 69.5
+    assert random_init["by_architecture"]["vit_nano_7"]["knn_top1"] == 71.5
+    assert random_init["attention_jaccard"] == 33.0
+
+
+def test_what_needs_no_network_stands_once(results: Results) -> None:
+    baselines = summarise(results)["baselines"]
+    assert baselines["raw_pixels"] == {
+        "knn_top1": 84.6,
+        "knn_top5": 99.0,
+        "knn_val_top1": 85.6,
+        "linear_top1": 85.6,
+        "linear_top5": 99.5,
+        "linear_best_top1": 85.86,
+    }
+    assert baselines["centre_box"] == {"attention_jaccard": 51.24}
+    assert baselines["otsu"] == {"attention_jaccard": 80.0}
+
+
+def test_the_dataset_is_described_without_its_list_of_classes(results: Results) -> None:
+    assert summarise(results)["dataset"] == {
+        "source": "digits",
+        "classes": 10,
+        "images": {"train": 1000, "val": 200, "test": 597},
+        "masks": "approximate: non-zero pixels",
+        "fingerprint": "ab" * 32,
+    }
+
+
+def test_a_backbone_without_attention_has_no_jaccard_nor_has_the_mean_of_such(
+    no_attention: Results,
+) -> None:
+    summary = summarise(no_attention)
+    assert summary["runs"]["resnet50-dino-s0"]["attention_jaccard"] is None
+    assert summary["baselines"]["random_init"]["attention_jaccard"] is None
+    json.dumps(summary, allow_nan=False)
+
+
+def test_the_mean_over_seeds_is_of_one_architecture(results: Results) -> None:
+    summary = summarise(results)
+    assert mean_of_architecture(results, summary, "vit_micro_7")["knn_top1"] == 77.5
+
+
+def test_a_difference_needs_both_numbers() -> None:
+    assert difference(77.1, 84.6) == -7.5
+    assert difference(None, 84.6) is None
+    assert difference(77.1, None) is None
