@@ -1,0 +1,170 @@
+"""A small project with the real commands, and what a user types in it."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+SOURCES = (
+    ".dvc/.gitignore",
+    ".dvc/config",
+    ".dvcignore",
+    ".gitignore",
+    "Snakefile",
+    "dvc.yaml",
+    "profiles",
+    "pyproject.toml",
+    "slurm",
+    "src",
+    "workflow",
+)
+STAGES = (
+    "prepare",
+    "pretrain",
+    "export",
+    "features",
+    "knn",
+    "linear",
+    "attention",
+    "baselines",
+    "report",
+)
+RUN = "tiny-dino-s0"
+PER_RUN = ("pretrain", "export", "features", "knn", "linear", "attention")
+
+# The real commands on scikit-learn's digits: every stage computes for about a second.
+PARAMETERS: dict[str, Any] = {
+    "runs": {"architecture": ["tiny"], "seed": [0]},
+    "architectures": {
+        "tiny": {
+            "timm_name": "vit_tiny_patch16_224",
+            "image_size_px": 8,
+            "patch_size_px": 2,
+            "embed_dim": 16,
+            "depth": 2,
+            "num_heads": 2,
+            "drop_path": 0.0,
+        }
+    },
+    "prepare": {
+        "source": "digits",
+        "val_images": 50,
+        "max_train_images": 150,
+        "max_test_images": 60,
+    },
+    "pretrain": {
+        "epochs": 1,
+        "batch_size": 32,
+        "precision": "float32",
+        "online_knn_bank": 100,
+        "crops": {"global_size_px": 8, "local_size_px": 4, "local_crops": 1},
+        "head": {"out_dim": 16, "hidden_dim": 16, "bottleneck_dim": 8},
+        "optimizer": {"learning_rate": 0.001, "warmup_epochs": 0, "freeze_last_layer_epochs": 0},
+    },
+    "features": {"resize_px": 8, "crop_px": 8, "last_blocks": 1},
+    "knn": {"neighbours": [5, 10], "headline": 5},
+    "linear": {"epochs": 2, "batch_size": 50},
+    "attention": {"image_size_px": 16, "images": 20, "examples": 2},
+}
+
+
+@dataclass
+class Workplace:
+    """A project in a folder of its own, with its own git repository and DVC cache."""
+
+    root: Path
+    executed: list[str] = field(default_factory=list)
+    """What the last command executed, such as pretrain-tiny-dino-s0 or report; sorted."""
+
+    def __call__(self, *command: str, succeeds: bool = True) -> str:
+        """The output of `command`; fails unless it succeeds (or fails, if that is expected)."""
+        started = time.time()
+        done = subprocess.run(
+            command, cwd=self.root, env=environment(self.root), capture_output=True, text=True
+        )
+        output = done.stdout + done.stderr
+        # every subcommand of dino opens its lock when it starts, whichever engine calls it
+        locks = (self.root / "work" / "locks").glob("*")
+        self.executed = sorted(lock.name for lock in locks if lock.stat().st_mtime > started)
+        if (done.returncode == 0) is not succeeds:
+            pytest.fail(f"`{' '.join(command)}` ended with {done.returncode}:\n{output}")
+        return output
+
+    def set(self, key: str, value: Any) -> None:
+        """Change one value of params.yaml, as with an editor."""
+        path = self.root / "params.yaml"
+        parameters = yaml.safe_load(path.read_text())
+        *sections, last = key.split(".")
+        section = parameters
+        for name in sections:
+            section = section[name]
+        section[last] = value
+        path.write_text(yaml.safe_dump(parameters, sort_keys=False))
+
+    def append(self, path: str, text: str) -> None:
+        """Add `text` to the end of a file."""
+        with (self.root / path).open("a") as stream:
+            stream.write(text)
+
+    def commit(self, message: str) -> None:
+        """Commit everything that git does not ignore."""
+        self("git", "add", "--all")
+        self("git", "commit", "--quiet", "--message", message)
+
+    def copy(self, to: Path) -> "Workplace":
+        """A copy in which the files keep their times."""
+        shutil.copytree(self.root, to, symlinks=True)
+        return Workplace(to)
+
+    @property
+    def table(self) -> str:
+        """The final numbers."""
+        return (self.root / "results" / "summary.json").read_text()
+
+    def table_of_a_clean_run(self, to: Path) -> str:
+        """The final numbers of this code and these parameters in an empty folder, by no engine.
+
+        The stages are executed one after the other in one process.
+        """
+        to.mkdir()
+        for name in ("dvc.yaml", "params.yaml"):
+            shutil.copy(self.root / name, to)
+        shutil.copytree(self.root / "src", to / "src")
+        run_all = (
+            "import sys\n"
+            "sys.path.insert(0, 'src')\n"
+            "from dino.cli import STAGES, run\n"
+            "for stage, (_, per_run) in STAGES.items():\n"
+            "    if run([stage, *(['--run', sys.argv[1]] if per_run else [])]):\n"
+            "        sys.exit(stage)\n"
+        )
+        Workplace(to)(sys.executable, "-c", run_all, RUN)
+        return Workplace(to).table
+
+
+def environment(root: Path) -> dict[str, str]:
+    """The variables of a shell in which the virtual environment is active.
+
+    What the tools keep per user lies beside the project, and nothing of the user's own is read.
+    """
+    beside = root.parent
+    kept = ("PATH", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
+    return {
+        **{name: os.environ[name] for name in kept if name in os.environ},
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "HOME": str(beside),
+        "XDG_CACHE_HOME": str(beside / "cache"),
+        "DVC_SITE_CACHE_DIR": str(beside / "dvc"),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_AUTHOR_NAME": "tester",
+        "GIT_AUTHOR_EMAIL": "tester@localhost",
+        "GIT_COMMITTER_NAME": "tester",
+        "GIT_COMMITTER_EMAIL": "tester@localhost",
+    }
