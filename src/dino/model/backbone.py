@@ -47,6 +47,7 @@ class ReferencePositionVit(VisionTransformer):
             mode="bicubic",
         )
         assert scaled.shape[-2:] == (rows, columns)
+        scaled = scaled.to(cls_position.dtype)
         return torch.cat([cls_position, scaled.flatten(2).transpose(1, 2)], dim=1)
 
     def forward_features(
