@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from dino.core.configuration.features import FeaturesConfig
 from dino.core.errors import CheckpointError, ConfigurationError
-from dino.core.precision import best_device
+from dino.core.precision import autocast, best_device, resolve_precision
 from dino.data.dataset import PreparedDataset
 from dino.data.normalisation import normalised
 from dino.features.feature_set import FeatureSet
@@ -79,7 +79,8 @@ def extract_features(
         num_workers=(os.cpu_count() or 1) if device.type == "cuda" else 0,
     )
     progress = tqdm(total=len(dataset), desc="features", unit="images")
-    with torch.no_grad(), progress:
+    precision = resolve_precision(config.precision, device)
+    with torch.no_grad(), progress, autocast(precision, device):
         for pixels in loader:
             images = normalised(pixels.to(device))
             for name, network in networks.items():

@@ -28,14 +28,16 @@ class ReferencePositionVit(VisionTransformer):
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch tokens dim"]:
         """[CLS] and patch tokens with their positions added: the input of the first block."""
-        patches = self.patch_embed(images)
-        batch, rows, columns, _ = patches.shape
+        # the convolution alone: timm's patch embedding refuses sizes that are no multiple of the
+        # patch, where the reference drops the rest
+        patches = self.patch_embed.proj(images)
+        batch, _, rows, columns = patches.shape
         same_size = (
             rows * columns == self.pos_embed.shape[1] - 1 and images.shape[2] == images.shape[3]
         )
         positions = self.pos_embed if same_size else self.positions_at(rows, columns)
         cls_token = self.cls_token.expand(batch, -1, -1)
-        return self.norm_pre(torch.cat([cls_token, patches.flatten(1, 2)], dim=1) + positions)
+        return self.norm_pre(torch.cat([cls_token, patches.flatten(2).transpose(1, 2)], dim=1) + positions)
 
     def positions_at(self, rows: int, columns: int) -> Float[Tensor, "1 tokens dim"]:
         """The positional embedding for a grid of `rows` by `columns` patches."""

@@ -25,7 +25,7 @@ class MultiCropNetwork(nn.Module):
 
     def forward(
         self, crops: Sequence[Float[Tensor, "_batch 3 _height _width"]]
-    ) -> Float[Tensor, "crops*batch prototypes"]:
+    ) -> Float[Tensor, "student_rows prototypes"]:
         """Scores of the prototypes, all images of the first crop before those of the second.
 
         Neighbouring crops of one size go through the backbone together. Departure: the reference

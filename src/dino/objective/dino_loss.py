@@ -36,8 +36,8 @@ def teacher_distribution(
 
 
 def dino_loss(
-    student_scores: Float[Tensor, "crops*batch prototypes"],
-    teacher_probabilities: Float[Tensor, "2*batch prototypes"],
+    student_scores: Float[Tensor, "student_rows prototypes"],
+    teacher_probabilities: Float[Tensor, "teacher_rows prototypes"],
     student_temperature: float,
 ) -> DinoLoss:
     """Mean cross-entropy over the ordered pairs (teacher view, student view) of different views.

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from dino.core.artifacts import sha256_of_file, write_json
 from dino.core.paths import MODELS, Project
+from dino.core.precision import best_device, resolve_precision
 from dino.core.provenance import Stopwatch, provenance
 from dino.data.dataset import PreparedDataset
 from dino.features.global_features import extract_features
@@ -34,5 +35,6 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
             stopwatch,
             data=dataset.fingerprint,
             models=checksums,
+            precision=resolve_precision(parameters.features.precision, best_device()),
         ),
     )

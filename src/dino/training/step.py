@@ -74,8 +74,8 @@ class StepResult:
     """What a step saw before its update."""
 
     loss: DinoLoss
-    student_scores: Float[Tensor, "crops*batch prototypes"]
-    teacher_scores: Float[Tensor, "2*batch prototypes"]
+    student_scores: Float[Tensor, "student_rows prototypes"]
+    teacher_scores: Float[Tensor, "teacher_rows prototypes"]
     gradient_norms: Float[Tensor, " parameters"]
     """Before clipping, in the order of the student's parameters that have a gradient."""
 

@@ -1,6 +1,6 @@
 """Which features of a teacher are computed once and shared by the evaluations."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import PositiveInt, model_validator
 
@@ -18,6 +18,9 @@ class FeaturesConfig:
     last_blocks: PositiveInt = 4
     """[CLS] tokens are kept of this many last blocks (paper: 4 for ViT-S, 1 for ViT-B)."""
     batch_size: PositiveInt = 256
+    """Images that a teacher sees at a time; changes speed, not features."""
+    precision: Literal["auto", "float32", "bf16"] = "float32"
+    """auto: bf16 where the processor computes it faster than float32, else float32."""
 
     @model_validator(mode="after")
     def _crop_fits(self) -> Self:

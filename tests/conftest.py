@@ -1,0 +1,28 @@
+"""What every test shares: shapes are checked, one thread a process."""
+
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+# before dino is imported for the first time; core has no tensors, and pydantic checks its types
+LAYERS = ("data", "model", "objective", "optim", "metrics", "features", "training", "evaluation")
+install_import_hook([f"dino.{layer}" for layer in LAYERS], "beartype.beartype")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--golden",
+        metavar="DIR",
+        type=Path,
+        default=Path(__file__).parent / "golden",
+        help="folder with the reference's numbers (default: tests/golden)",
+    )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _threads() -> None:
+    import torch
+
+    # the networks here are tiny: more threads would only wait for each other
+    torch.set_num_threads(1)

@@ -1,0 +1,58 @@
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pytest
+import torch
+
+from dino.evaluation.attention import best_head_jaccard, head_jaccards, pixel_masks
+from dino.features.attention_maps import cls_maps, masks_of_mass, upsampled
+
+Golden = Callable[[str], Mapping[str, np.ndarray]]
+
+
+def _maps(file: Mapping[str, np.ndarray], image: int) -> torch.Tensor:
+    rows, columns = file[f"i{image}/grid"].tolist()
+    return cls_maps(torch.from_numpy(file[f"i{image}/attentions"]), (rows, columns))
+
+
+def _jaccards(file: Mapping[str, np.ndarray], image: int, mass: float) -> np.ndarray:
+    masks = pixel_masks(_maps(file, image), mass, int(file[f"i{image}/patch_size"]))
+    return head_jaccards(masks, file[f"i{image}/gt"][None])
+
+
+def test_maps_are_the_references(golden: Golden) -> None:
+    file = golden("attention_mask")
+    for image in range(int(file["n_images"])):
+        maps = _maps(file, image)
+        np.testing.assert_array_equal(maps[0], file[f"i{image}/map"])
+        pixels = upsampled(maps, int(file[f"i{image}/patch_size"]))
+        np.testing.assert_array_equal(pixels[0], file[f"i{image}/map_up"])
+
+
+def test_masks_are_the_references(golden: Golden) -> None:
+    file = golden("attention_mask")
+    for image in range(int(file["n_images"])):
+        maps = _maps(file, image)
+        for mass in file["thresholds"].tolist():
+            masks = masks_of_mass(maps, mass)[0]
+            np.testing.assert_array_equal(masks, file[f"i{image}/t{mass:g}/mask"] > 0)
+            pixels = pixel_masks(maps, mass, int(file[f"i{image}/patch_size"]))[0]
+            np.testing.assert_array_equal(pixels, file[f"i{image}/t{mass:g}/mask_up"] > 0)
+
+
+def test_jaccards_are_the_references(golden: Golden) -> None:
+    file = golden("attention_mask")
+    for image in range(int(file["n_images"])):
+        for mass in file["thresholds"].tolist():
+            jaccards = _jaccards(file, image, mass)
+            key = f"i{image}/t{mass:g}/jaccard"
+            np.testing.assert_allclose(jaccards[0], file[key], atol=1e-9, rtol=0)
+            assert best_head_jaccard(jaccards) == pytest.approx(file[f"{key}_max"], abs=1e-9)
+
+
+def test_mean_over_images_is_the_references(golden: Golden) -> None:
+    file = golden("attention_mask")
+    best = [
+        best_head_jaccard(_jaccards(file, image, 0.6)) for image in range(int(file["n_images"]))
+    ]
+    assert np.mean(best) == pytest.approx(file["mean_jaccard_max"], abs=1e-9)

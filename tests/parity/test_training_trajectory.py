@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+import torch
+from networks import architecture_of, arrays_below, assert_close, head_of, names_with_gradient
+
+from dino.core.configuration.pretrain import LossConfig, OptimizerConfig, PretrainConfig
+from dino.model.student_teacher import build_student_teacher
+from dino.objective.center import Center
+from dino.optim.parameter_groups import build_optimizer
+from dino.training.step import Schedules, Stepper
+
+TRAJECTORIES = [f"training_trajectory_{name}" for name in ("adamw", "adamw_free", "sgd", "lars")]
+
+
+def _config(file):
+    return PretrainConfig(
+        epochs=int(file["cfg/epochs"]),
+        batch_size=int(file["cfg/batch"]),
+        teacher_momentum=float(file["cfg/momentum_teacher"]),
+        head=head_of(file, norm_last_layer=bool(file["cfg/norm_last_layer"])),
+        loss=LossConfig(
+            teacher_temperature=float(file["cfg/teacher_temp"]),
+            warmup_teacher_temperature=float(file["cfg/warmup_teacher_temp"]),
+            warmup_teacher_temperature_epochs=int(file["cfg/warmup_teacher_temp_epochs"]),
+        ),
+        optimizer=OptimizerConfig(
+            name=str(file["cfg/optimizer"]),
+            learning_rate=float(file["cfg/lr"]),
+            min_learning_rate=float(file["cfg/min_lr"]),
+            warmup_epochs=int(file["cfg/warmup_epochs"]),
+            weight_decay=float(file["cfg/weight_decay"]),
+            final_weight_decay=float(file["cfg/weight_decay_end"]),
+            clip_norm=float(file["cfg/clip_grad"]),
+            freeze_last_layer_epochs=int(file["cfg/freeze_last_layer"]),
+        ),
+    )
+
+
+@pytest.mark.parametrize("trajectory", TRAJECTORIES)
+def test_training_follows_the_reference_step_by_step(golden, trajectory):
+    file = golden(trajectory)
+    config = _config(file)
+    networks = build_student_teacher(architecture_of(file), config.head, seed=0)
+    initial = arrays_below(file, "student_init/")
+    networks.student.load_state_dict(initial)
+    networks.teacher.load_state_dict(initial)
+    student, teacher = networks.student, networks.teacher
+    center = Center(config.head.out_dim, config.loss.center_momentum)
+    optimizer = build_optimizer(student, config.optimizer)
+    stepper = Stepper(networks, center, optimizer, config, "float32")
+    steps_per_epoch = int(file["cfg/niter_per_epoch"])
+    schedules = Schedules(config, steps_per_epoch)
+
+    names = file["names"].tolist()
+    assert [name for name, _ in student.named_parameters()] == names
+    assert names_with_gradient(student) == file["trainable"].tolist()
+    # an adaptive optimizer moves the key bias, whose true gradient is 0, by rounding noise
+    steady = [i for i, name in enumerate(names) if not name.endswith("attn.qkv.bias")]
+
+    for step in range(len(schedules)):
+        values = schedules.at(step)
+        np.testing.assert_allclose(values.learning_rate, file["lr"][step], rtol=1e-12)
+        np.testing.assert_allclose(values.weight_decay, file["wd"][step], rtol=1e-12)
+        np.testing.assert_allclose(values.teacher_momentum, file["momentum"][step], rtol=1e-12)
+        crops = [
+            *torch.from_numpy(file["crops_global"][step]),
+            *torch.from_numpy(file["crops_local"][step]),
+        ]
+        result = stepper.step(crops, step // steps_per_epoch, values)
+        assert_close(result.loss.loss, file["loss"][step], atol=2e-5)
+        assert_close(result.student_scores, file["student_out"][step], atol=2e-5)
+        assert_close(result.teacher_scores, file["teacher_out"][step], atol=2e-5)
+        assert_close(result.gradient_norms, file["grad_norm"][step], atol=1e-5, rtol=2e-4)
+        assert_close(center.value, file["center"][step], atol=5e-6)
+        for network, key in ((student, "student"), (teacher, "teacher")):
+            norms = torch.stack([p.detach().norm() for p in network.parameters()])
+            expected = file[f"{key}_param_norm"][step]
+            assert_close(norms, expected, atol=2e-3)
+            assert_close(norms[steady], expected[steady], atol=2e-5)
+
+    for network, key in ((student, "student_final/"), (teacher, "teacher_final/")):
+        for name, expected in arrays_below(file, key).items():
+            actual = network.state_dict()[name]
+            assert_close(actual, expected.numpy(), atol=5e-3 if "qkv.bias" in name else 2e-5)
+            if name.endswith("attn.qkv.bias"):
+                query_and_value = [0, 2]
+                thirds = actual.view(3, -1)[query_and_value]
+                assert_close(thirds, expected.view(3, -1)[query_and_value].numpy(), atol=2e-5)
+    for name, steps in arrays_below(file, "opt_step/").items():
+        assert optimizer.state[student.get_parameter(name)]["step"] == steps
