@@ -34,7 +34,11 @@ def test_arrows_that_a_longer_path_implies_are_left_out() -> None:
     }
 
 
-def test_arrows_point_right_and_no_two_boxes_overlap() -> None:
-    columns = {node.name: node.column for node in nodes()}
-    assert all(columns[source] < columns[target] for source, target in edges())
-    assert len({(node.column, node.row) for node in nodes()}) == len(DEPENDENCIES)
+def test_arrows_point_right_and_cross_no_box() -> None:
+    places = {node.name: (node.column, node.row) for node in nodes()}
+    assert len(set(places.values())) == len(DEPENDENCIES)
+    for source, target in edges():
+        column, row = places[source]
+        assert column < places[target][0]
+        between = {(c, row) for c in range(column + 1, places[target][0])}
+        assert not between & set(places.values())

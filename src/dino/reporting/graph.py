@@ -1,6 +1,7 @@
 """The stages and what each reads, for the picture of the workflow."""
 
 from dataclasses import dataclass
+from itertools import count
 
 DEPENDENCIES: dict[str, tuple[str, ...]] = {
     "prepare": (),
@@ -49,13 +50,21 @@ def edges() -> tuple[tuple[str, str], ...]:
 
 
 def nodes() -> tuple[Node, ...]:
-    """Every stage, one column to the right of the furthest of its inputs."""
+    """Every stage, one column to the right of the furthest of its inputs.
+
+    A stage has its row to itself until the column of the stage that reads it, so that an arrow
+    which runs along the row crosses no box.
+    """
     columns: dict[str, int] = {}
-    rows: dict[int, int] = {}
-    placed = []
     for name, sources in DEPENDENCIES.items():
-        columns[name] = column = max((columns[source] + 1 for source in sources), default=0)
-        rows[column] = row = rows.get(column, -1) + 1
+        columns[name] = max((columns[source] + 1 for source in sources), default=0)
+    taken: set[tuple[int, int]] = set()
+    placed = []
+    for name, column in columns.items():
+        readers = [columns[target] for source, target in edges() if source == name]
+        lane = range(column, max(readers, default=column + 1))
+        row = next(row for row in count() if not any((c, row) in taken for c in lane))
+        taken |= {(c, row) for c in lane}
         placed.append(Node(name=name, column=column, row=row, per_run=name in PER_RUN))
     return tuple(placed)
 

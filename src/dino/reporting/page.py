@@ -13,7 +13,7 @@ from dino.reporting.results import Results
 from dino.reporting.summary import DECIMALS, Scores, difference, mean_of_architecture
 from dino.reporting.tables import MINUS, NOT_MEASURED, Table
 
-_COLUMN_PX, _ROW_PX, _BOX_PX = 150, 62, (112, 38)
+_COLUMN_PX, _ROW_PX, _BOX_PX = 152, 54, (110, 36)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +143,9 @@ def _workflow() -> dict[str, Any]:
         start, end = boxes[source], boxes[target]
         x1, y1 = start["x"] + width, start["y"] + height / 2
         x2, y2 = end["x"] - 5, end["y"] + height / 2
-        arrows.append(f"M{x1},{y1} C{x1 + 22},{y1} {x2 - 22},{y2} {x2},{y2}")
+        # along the source's row first, and to the target's in the gap before it
+        bend = x2 - 28
+        arrows.append(f"M{x1},{y1} H{bend} C{x2 - 12},{y1} {bend + 6},{y2} {x2},{y2}")
     return {
         "boxes": boxes,
         "arrows": arrows,
