@@ -53,8 +53,10 @@ class MaskedImages:
     ) -> tuple[UInt8[np.ndarray, "size size 3"], Bool[np.ndarray, "size size"]]:
         side = (self.size_px, self.size_px)
         image = self.dataset.image(index).convert("RGB").resize(side, Image.Resampling.BICUBIC)
-        mask = Image.fromarray(self.dataset.mask(index)).resize(side, Image.Resampling.NEAREST)
-        return np.asarray(image), np.asarray(mask, dtype=bool)
+        mask = self.dataset.mask(index)
+        assert mask is not None
+        resized = Image.fromarray(mask).resize(side, Image.Resampling.NEAREST)
+        return np.asarray(image), np.asarray(resized, dtype=bool)
 
 
 def scored_images(dataset: PreparedDataset, config: AttentionConfig) -> MaskedImages:

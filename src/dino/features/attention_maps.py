@@ -1,5 +1,7 @@
 """Where the [CLS] token looks: self-attention of the last block, and masks that keep its mass."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
@@ -50,7 +52,7 @@ def _last_queries_and_keys(
 ) -> tuple[Float[Tensor, "batch heads tokens dim"], Float[Tensor, "batch heads tokens dim"]]:
     """The scaled queries and the keys of the last block."""
     tokens = backbone.blocks[:-1](backbone.prepare_tokens(images))
-    last = backbone.blocks[-1]
+    last: Any = backbone.blocks[-1]
     attention = last.attn
     projected = attention.qkv(last.norm1(tokens))
     # [batch, tokens, (q k v) heads dim] -> [q k v, batch, heads, tokens, dim]

@@ -1,4 +1,4 @@
-"""Features with the labels of their images, by split: what classifiers are trained and scored on."""
+"""Features with their images' labels, by split: what classifiers are trained and scored on."""
 
 from dataclasses import dataclass
 

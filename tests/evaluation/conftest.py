@@ -1,0 +1,19 @@
+"""A small data set of real images."""
+
+from pathlib import Path
+
+import pytest
+
+from dino.core.configuration.prepare import PrepareConfig
+from dino.data.dataset import PreparedDataset
+from dino.data.digits import digits
+from dino.data.preparation import prepare
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
+    """150 + 50 + 60 digits of 8 px."""
+    folder: Path = tmp_path_factory.mktemp("prepared")
+    config = PrepareConfig(source="digits", val_images=50, max_train_images=150, max_test_images=60)
+    prepare(digits(), config, folder)
+    return PreparedDataset.open(folder)

@@ -1,0 +1,46 @@
+from dataclasses import replace
+
+import numpy as np
+
+from dino.core.configuration.attention import AttentionConfig
+from dino.data.dataset import PreparedDataset
+from dino.evaluation.masked_images import scored_images
+
+
+def test_images_are_spread_evenly_over_the_test_split(dataset: PreparedDataset) -> None:
+    images = scored_images(dataset, AttentionConfig(image_size_px=16, images=20))
+    expected = dataset.indices("test")[::3]
+    assert images.indices.tolist() == expected.tolist()
+
+
+def test_only_images_with_a_mask_are_scored(dataset: PreparedDataset) -> None:
+    has_mask = np.arange(len(dataset)) % 2 == 0
+    half = replace(dataset, manifest=dataset.manifest.assign(has_mask=has_mask))
+    images = scored_images(half, AttentionConfig(image_size_px=16, images=1000))
+    assert len(images) == 30
+    assert (images.indices % 2 == 0).all()
+
+
+def test_batches_hold_every_image_at_the_size_asked_for(dataset: PreparedDataset) -> None:
+    images = scored_images(dataset, AttentionConfig(image_size_px=480, images=20))
+    batches = list(images.batches())
+    assert len(batches) > 1
+    assert sum(len(pixels) for pixels, _ in batches) == 20
+    assert batches[0][0].shape[1:] == (480, 480, 3)
+    assert batches[0][1].shape[1:] == (480, 480)
+
+
+def test_at_the_images_own_size_pixels_and_masks_stay_as_they_are(
+    dataset: PreparedDataset,
+) -> None:
+    images = scored_images(dataset, AttentionConfig(image_size_px=8, images=60))
+    pixels, masks = next(images.batches())
+    index = int(images.indices[0])
+    assert np.array_equal(pixels[0, :, :, 0], np.asarray(dataset.image(index)))
+    assert np.array_equal(masks[0], dataset.mask(index))
+
+
+def test_examples_take_turns_between_classes(dataset: PreparedDataset) -> None:
+    images = scored_images(dataset, AttentionConfig(image_size_px=8, images=60)).of_each_class(12)
+    labels = dataset.manifest["label"].to_numpy()[images.indices]
+    assert labels.tolist() == [*range(10), 0, 1]
