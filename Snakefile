@@ -3,13 +3,16 @@ from snakemake.utils import min_version
 min_version("9.19")
 
 
-configfile: "params.yaml"
-
-
 report: "workflow/report/workflow.rst"
 
 
+# It checks params.yaml and the command line, and has to come before params.yaml is read.
 include: "workflow/rules/common.smk"
+
+
+configfile: "params.yaml"
+
+
 include: "workflow/rules/prepare.smk"
 include: "workflow/rules/pretrain.smk"
 include: "workflow/rules/export.smk"

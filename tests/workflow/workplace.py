@@ -123,30 +123,37 @@ class Workplace:
         shutil.copytree(self.root, to, symlinks=True)
         return Workplace(to)
 
+    def planned(self) -> dict[str, int]:
+        """How many jobs of each rule `snakemake` would execute."""
+        lines = self("snakemake", "--dry-run").splitlines()
+        if any("Nothing to be done" in line for line in lines):
+            return {}
+        first = next(n for n, line in enumerate(lines) if line.startswith("------"))
+        jobs = dict(line.split() for line in lines[first + 1 : lines.index("", first)])
+        return {rule: int(count) for rule, count in jobs.items() if rule not in ("all", "total")}
+
     @property
     def table(self) -> str:
         """The final numbers."""
         return (self.root / "results" / "summary.json").read_text()
 
-    def table_of_a_clean_run(self, to: Path) -> str:
-        """The final numbers of this code and these parameters in an empty folder, by no engine.
-
-        The stages are executed one after the other in one process.
-        """
-        to.mkdir()
-        for name in ("dvc.yaml", "params.yaml"):
-            shutil.copy(self.root / name, to)
+    def clean_run(self, to: Path) -> "Workplace":
+        """This code and these parameters executed in an empty folder, by no engine."""
         shutil.copytree(self.root / "src", to / "src")
-        run_all = (
-            "import sys\n"
-            "sys.path.insert(0, 'src')\n"
-            "from dino.cli import STAGES, run\n"
-            "for stage, (_, per_run) in STAGES.items():\n"
-            "    if run([stage, *(['--run', sys.argv[1]] if per_run else [])]):\n"
-            "        sys.exit(stage)\n"
+        shutil.copy(self.root / "params.yaml", to)
+        clean = Workplace(to)
+        clean.execute(*STAGES)
+        return clean
+
+    def execute(self, *stages: str) -> None:
+        """Execute stages one after the other, in one process that imports torch once."""
+        commands = [[stage, *(["--run", RUN] if stage in PER_RUN else [])] for stage in stages]
+        script = (
+            "import sys; sys.path.insert(0, 'src')\n"
+            "from dino.cli import run\n"
+            f"sys.exit(any(run(command) for command in {commands}))"
         )
-        Workplace(to)(sys.executable, "-c", run_all, RUN)
-        return Workplace(to).table
+        self(sys.executable, "-c", script)
 
 
 def environment(root: Path) -> dict[str, str]:

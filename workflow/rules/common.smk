@@ -5,14 +5,12 @@ import os
 import sys
 from pathlib import Path
 
-import yaml
-
 # A second checkout of the project plans with its own code, not with the installed one's.
 sys.path.insert(0, str(Path.cwd() / "src"))
 
 from dino.core.configuration.parameters import read_parameters
 from dino.core.engines import Bridge
-from dino.core.errors import DinoError
+from dino.core.errors import ConfigurationError, DinoError
 
 # Where jobs run changes no result. It is therefore the one setting that is not in params.yaml:
 # profiles hand it over as `config: [launcher=NAME]`, and the commands read it from DINO_LAUNCHER.
@@ -29,15 +27,14 @@ try:
     PARAMETERS = read_parameters(Path("params.yaml"))
     BRIDGE = Bridge(Path.cwd())
     if workflow.is_main_process:
+        if config:
+            raise ConfigurationError(
+                "--config and --configfile reach neither DVC nor the commands; edit params.yaml, "
+                "or try a value with `dvc exp run -S SECTION.KEY=VALUE`"
+            )
         BRIDGE.agree()
 except DinoError as error:
     sys.exit(f"snakemake: {error}")
-
-if config != yaml.safe_load(Path("params.yaml").read_text()):
-    sys.exit(
-        "snakemake: --config and --configfile reach neither DVC nor the commands; "
-        "edit params.yaml, or try a value with `dvc exp run -S SECTION.KEY=VALUE`"
-    )
 
 RUNS = [run.name for run in PARAMETERS.all_runs()]
 

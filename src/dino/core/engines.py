@@ -61,18 +61,22 @@ class Bridge:
         """Tell DVC (dvc.lock and its cache) which steps are up to date after Snakemake ran.
 
         Steps that failed, were not asked for, or whose parameters or code were edited while they
-        ran are left out: recording them would declare old results good.
+        ran are left out: recording them would declare old results good. When DVC cannot be told,
+        a line says so; the results themselves are as good as before.
         """
         if not self._with_dvc:
             return
-        steps = read_pipeline(self.root)
-        self._write_recipes(steps)
-        names = [step.name for step in self._up_to_date(steps)]
-        # whoever moved dvc.lock meanwhile is right; agree() will ask next time
-        if names and not self._lock_moved():
-            self._dvc("commit", "--force", "--no-relink", *names)
-            self._remember_lock()
-            print(f"dvc.lock: {len(names)} of {len(steps)} steps are up to date", file=sys.stderr)
+        try:
+            steps = read_pipeline(self.root)
+            self._write_recipes(steps)
+            names = [step.name for step in self._up_to_date(steps)]
+            # whoever moved dvc.lock meanwhile is right; agree() will ask next time
+            if names and not self._lock_moved():
+                self._dvc("commit", "--force", "--no-relink", *names)
+                self._remember_lock()
+                print(f"dvc.lock: {len(names)} of {len(steps)} steps up to date", file=sys.stderr)
+        except DinoError as error:
+            print(f"DVC does not know of these results yet: {error}", file=sys.stderr)
 
     def recipe(self, step: Step) -> Path:
         """The file that holds what `step` depends on besides the outputs of other steps."""

@@ -1,0 +1,121 @@
+"""What a user types, and what a wrong one is told."""
+
+import json
+from pathlib import Path
+
+import pytest
+from workplace import PER_RUN, STAGES, Workplace
+
+ONCE = dict.fromkeys(STAGES, 1)
+
+
+@pytest.fixture
+def project(sources: Workplace, tmp_path: Path) -> Workplace:
+    """A fresh clone in which nothing was computed."""
+    return sources.copy(tmp_path / "project")
+
+
+@pytest.fixture
+def computed(computed_by_dvc: Workplace, tmp_path: Path) -> Workplace:
+    return computed_by_dvc.copy(tmp_path / "project")
+
+
+def test_plain_snakemake_plans_every_stage(project: Workplace) -> None:
+    assert project.planned() == ONCE
+    # a dry run leaves nothing that git or a later run would see
+    assert project("git", "status", "--porcelain") == ""
+
+
+def test_matrix_multiplies_the_stages_of_a_run(project: Workplace) -> None:
+    project.set("runs.seed", [0, 1, 2])
+    assert project.planned() == ONCE | dict.fromkeys(PER_RUN, 3)
+
+
+def test_works_without_dvc_and_git(project: Workplace) -> None:
+    (project.root / ".git").rename(project.root.parent / "git")
+    assert project.planned() == ONCE
+
+
+def test_slurm_profile_plans_the_same_jobs_and_keeps_no_core(project: Workplace) -> None:
+    plan = project("snakemake", "--profile", "slurm", "--dry-run", "--quiet", "host")
+    assert "threads:" not in plan
+    for stage in STAGES:
+        assert f"rule {stage}:" in plan
+
+
+@pytest.mark.parametrize("setting", ["knn={headline: 10}", "launcher_=slurm"])
+def test_config_option_is_refused(project: Workplace, setting: str) -> None:
+    output = project("snakemake", "--dry-run", "--config", setting, succeeds=False)
+    assert "edit params.yaml" in output
+    assert "dvc exp run -S" in output
+    assert "Traceback" not in output
+
+
+def test_launcher_is_no_parameter(computed: Workplace) -> None:
+    assert computed.planned() == {}
+    plan = computed("snakemake", "--dry-run", "--config", "launcher=slurm")
+    assert "Nothing to be done" in plan
+
+
+def test_unknown_parameter_is_one_line(project: Workplace) -> None:
+    project.set("knn.neighbors", [5])
+    output = project("snakemake", "--dry-run", succeeds=False)
+    assert output.splitlines()[1:] == [
+        "snakemake: params.yaml.knn.neighbors: unknown key; remove it or correct its spelling"
+    ]
+
+
+def test_broken_yaml_is_one_line(project: Workplace) -> None:
+    project.append("params.yaml", "knn: [\n")
+    output = project("snakemake", "--dry-run", succeeds=False)
+    assert "params.yaml" in output
+    assert "Traceback" not in output
+
+
+def test_snakemake_lint_misses_only_what_a_virtual_environment_replaces(
+    project: Workplace,
+) -> None:
+    # the linter knows no way to declare a virtual environment, only conda and containers
+    output = project("snakemake", "--lint", succeeds=False)
+    lints = {line.strip() for line in output.splitlines() if line.startswith("    * ")}
+    assert lints == {"* Specify a conda environment or container for each rule.:"}
+
+
+def test_snakefiles_are_formatted(project: Workplace) -> None:
+    project("snakefmt", "--check", "Snakefile", "workflow")
+
+
+def test_snakemake_report_has_the_captions(computed: Workplace) -> None:
+    computed("snakemake", "--report", "results/snakemake-report.html")
+    report = (computed.root / "results" / "snakemake-report.html").read_text()
+    assert "collapse" in report
+    assert "training_curves.png" in report
+
+
+def test_dvc_draws_the_graph(computed: Workplace) -> None:
+    dot = computed("dvc", "dag", "--dot")
+    assert '"features@tiny-0" -> "knn@tiny-0"' in dot
+    assert '"knn@tiny-0" -> "report"' in dot
+
+
+def test_lock_can_be_checked_without_the_data(computed: Workplace, tmp_path: Path) -> None:
+    computed("git", "clone", "--quiet", str(computed.root), str(tmp_path / "clone"))
+    clone = Workplace(tmp_path / "clone")
+    output = clone("dvc", "repro", "--allow-missing", "--dry")
+    assert "Running stage" not in output
+
+
+def test_metrics_and_plots_are_compared_with_the_last_commit(computed: Workplace) -> None:
+    summary = computed.root / "results" / "summary.json"
+    values = json.loads(summary.read_text())
+    values["runs"]["tiny-dino-s0"]["knn_top1"] += 1
+    summary.write_text(json.dumps(values))
+    difference = json.loads(computed("dvc", "metrics", "diff", "--json"))
+    assert difference["results/summary.json"]["runs.tiny-dino-s0.knn_top1"]["diff"] == 1
+
+    log = computed.root / "results" / "runs" / "tiny-dino-s0" / "pretrain.csv"
+    log.write_text(log.read_text().replace("\n0,", "\n1,"))
+    computed("dvc", "plots", "diff", "--out", "plots")
+    page = (computed.root / "plots" / "index.html").read_text()
+    assert "pretrain.csv" in page
+    assert "training_curves.png" in page
