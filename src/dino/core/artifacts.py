@@ -4,12 +4,15 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from dino.core.errors import DinoError
+
+_FULL_BYTES = 2**16
 
 
 @contextmanager
@@ -28,10 +31,19 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     except OSError as error:
         raise _unwritable(path, error) from error
+    except Exception as error:
+        # libraries that write files wrap the system's error in types of their own
+        if _is_full(path.parent):
+            raise _unwritable(path, OSError(errno.ENOSPC, str(error))) from error
+        raise
     finally:
         # missing_ok does not cover a parent that is a file
         if temporary.parent.is_dir():
             temporary.unlink(missing_ok=True)
+
+
+def _is_full(folder: Path) -> bool:
+    return folder.is_dir() and shutil.disk_usage(folder).free < _FULL_BYTES
 
 
 def _unwritable(path: Path, error: OSError) -> DinoError:

@@ -37,7 +37,9 @@ class ReferencePositionVit(VisionTransformer):
         )
         positions = self.pos_embed if same_size else self.positions_at(rows, columns)
         cls_token = self.cls_token.expand(batch, -1, -1)
-        return self.norm_pre(torch.cat([cls_token, patches.flatten(2).transpose(1, 2)], dim=1) + positions)
+        return self.norm_pre(
+            torch.cat([cls_token, patches.flatten(2).transpose(1, 2)], dim=1) + positions
+        )
 
     def positions_at(self, rows: int, columns: int) -> Float[Tensor, "1 tokens dim"]:
         """The positional embedding for a grid of `rows` by `columns` patches."""

@@ -1,5 +1,7 @@
 """A training checkpoint: everything that the next step depends on, in one file without pickle."""
 
+import sys
+import warnings
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -27,7 +29,20 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     """Write `content` (KEYS without `format`) to `path` atomically; equal content, equal bytes."""
     with replacing(path) as temporary, temporary.open("wb") as stream:
         # a stream and not a path: torch writes the file's name into the archive
-        torch.save({"format": FORMAT, **content}, stream)
+        torch.save(_canonical({"format": FORMAT, **content}), stream)
+
+
+def _canonical(value: Any) -> Any:
+    """`value` rebuilt so that equal values share no or the same objects.
+
+    Pickle writes an object that it has met before as a reference to it, so that a value that was
+    loaded and one that was computed differ in bytes where they share objects differently.
+    """
+    if isinstance(value, dict):
+        return {_canonical(key): _canonical(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)([_canonical(item) for item in value])
+    return sys.intern(value) if type(value) is str else value
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -36,7 +51,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     Raises `CheckpointError` when the file is missing, damaged or of another kind.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # of pickle protocols that torch does not write: they end in the error below
+            warnings.simplefilter("ignore", UserWarning)
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise CheckpointError(f"{path}: not found; run `dino pretrain`") from None
     # torch reports a damaged archive as any of these

@@ -1,6 +1,7 @@
 """Checkpoints in the format of the reference implementation, read without running their code."""
 
 import argparse
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -54,7 +55,8 @@ def load_reference_checkpoint(path: Path) -> ReferenceCheckpoint:
     `CheckpointError` when the file is missing, damaged or holds anything else.
     """
     try:
-        with torch.serialization.safe_globals(_ALLOWED):
+        with torch.serialization.safe_globals(_ALLOWED), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
             content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise CheckpointError(f"{path}: not found") from None
@@ -88,7 +90,5 @@ def _network(state: State, path: Path) -> ReferenceNetwork:
 
 def _below(prefix: str, state: State) -> State:
     return {
-        name.removeprefix(prefix): value
-        for name, value in state.items()
-        if name.startswith(prefix)
+        name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
     }

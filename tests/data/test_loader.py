@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+import torch
+
+from dino.core.configuration.prepare import PrepareConfig
+from dino.core.configuration.pretrain import CropsConfig
+from dino.data.dataset import PreparedDataset
+from dino.data.digits import digits
+from dino.data.loader import CropDataset, EpochBatches, crop_loader
+from dino.data.normalisation import IMAGENET_MEAN, IMAGENET_STD, normalised
+from dino.data.preparation import prepare
+
+CROPS = CropsConfig(global_size_px=8, local_size_px=4, local_crops=3)
+
+
+@pytest.fixture(scope="module")
+def crops(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("digits")
+    prepare(digits(), PrepareConfig(source="digits", val_images=100), folder)
+    return CropDataset(PreparedDataset.open(folder), CROPS, seed=0)
+
+
+def _epoch(crops, epoch, workers=0, first_batch=0):
+    batches = EpochBatches(crops.dataset.indices("train")[:50], 8, seed=0)
+    batches.epoch, batches.first_batch = epoch, first_batch
+    return list(crop_loader(crops, batches, workers))
+
+
+def test_crops_do_not_depend_on_the_number_of_workers(crops):
+    alone, with_workers = _epoch(crops, 0), _epoch(crops, 0, workers=2)
+    assert len(alone) == len(with_workers) == 6
+    for a, b in zip(alone, with_workers, strict=True):
+        assert torch.equal(a.global_crops, b.global_crops)
+        assert torch.equal(a.local_crops, b.local_crops)
+        assert torch.equal(a.images, b.images)
+
+
+def test_an_epoch_can_be_entered_in_the_middle(crops):
+    whole, rest = _epoch(crops, 1), _epoch(crops, 1, first_batch=4)
+    assert len(rest) == 2
+    assert torch.equal(whole[4].global_crops, rest[0].global_crops)
+
+
+def test_epochs_differ_in_order_and_in_crops(crops):
+    first, second = _epoch(crops, 0), _epoch(crops, 1)
+    images = [torch.cat([b.images for b in epoch]) for epoch in (first, second)]
+    assert not torch.equal(*images)
+    assert len(set(images[0].tolist())) == 48
+    shared = (set(first[0].images.tolist()) & {int(i) for b in second for i in b.images}).pop()
+    one = next(b.global_crops[:, b.images == shared] for b in first if shared in b.images)
+    two = next(b.global_crops[:, b.images == shared] for b in second if shared in b.images)
+    assert not torch.equal(one, two)
+
+
+def test_crops_reach_the_networks_normalised_and_in_order(crops):
+    batch = _epoch(crops, 0)[0]
+    views = batch.normalised(torch.device("cpu"))
+    assert [tuple(view.shape) for view in views] == [(8, 3, 8, 8)] * 2 + [(8, 3, 4, 4)] * 3
+    grey = batch.local_crops[1, 0, ..., 0].float() / 255
+    for channel in range(3):
+        expected = (grey - IMAGENET_MEAN[channel]) / IMAGENET_STD[channel]
+        torch.testing.assert_close(views[3][0, channel], expected)
+
+
+def test_normalisation_is_the_references(request):
+    golden = np.load(request.config.getoption("--golden") / "augmentation.npz")
+    pixels = torch.from_numpy(golden["exact/image"]).movedim(-1, 0)
+    np.testing.assert_allclose(normalised(pixels), golden["exact/normalized"], atol=1e-6)

@@ -1,0 +1,15 @@
+import pytest
+
+from dino.core.configuration.prepare import PrepareConfig
+from dino.data.dataset import PreparedDataset
+from dino.data.digits import digits
+from dino.data.preparation import prepare
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory):
+    """Digits: 100 to train on, 50 held out."""
+    folder = tmp_path_factory.mktemp("digits")
+    config = PrepareConfig(source="digits", val_images=50, max_train_images=100, max_test_images=20)
+    prepare(digits(), config, folder)
+    return PreparedDataset.open(folder)
