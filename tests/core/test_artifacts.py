@@ -1,4 +1,3 @@
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -21,11 +20,15 @@ def full_disk(tmp_path):
     subprocess.run(["umount", str(folder)], check=True)
 
 
+def _names(folder):
+    return [path.name for path in folder.iterdir()]
+
+
 def test_a_file_is_replaced_whole(tmp_path):
     path = tmp_path / "folder" / "result.json"
     write_json(path, {"b": 1, "a": [2.5]})
     assert read_json(path) == {"a": [2.5], "b": 1}
-    assert os.listdir(path.parent) == ["result.json"]
+    assert _names(path.parent) == ["result.json"]
 
 
 def test_equal_values_give_equal_bytes(tmp_path):
@@ -41,7 +44,7 @@ def test_an_error_while_writing_leaves_the_old_file(tmp_path):
         temporary.write_text("new")
         1 / 0  # noqa: B018
     assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["result"]
+    assert _names(tmp_path) == ["result"]
 
 
 def test_a_file_in_place_of_the_folder_is_one_clear_line(tmp_path):
@@ -57,7 +60,7 @@ def test_no_space_is_named_and_the_old_file_stays(full_disk):
     with pytest.raises(DinoError, match="no space left"):
         write_text(path, "x" * 200_000)
     assert path.read_text() == "old"
-    assert os.listdir(full_disk) == ["result"]
+    assert _names(full_disk) == ["result"]
 
 
 def test_a_device_that_is_always_full_is_named_too(tmp_path):

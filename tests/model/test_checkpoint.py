@@ -16,6 +16,7 @@ CONTENT = {
     "center": torch.zeros(1, 3),
     "step": 7,
     "log": [{"loss": 1.5, "online_knn_top1": None}],
+    "measured": torch.empty(0),
 }
 
 

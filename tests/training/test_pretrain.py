@@ -99,10 +99,10 @@ def project(tmp_path):
     values = {
         "runs": {"architecture": ["vit"], "seed": [0]},
         "architectures": {"vit": dataclasses.asdict(ARCHITECTURE)},
-        "prepare": {"source": "digits", "val_images": 50},
+        "prepare": {"source": "digits", "val_images": 50, "max_train_images": 320},
         "pretrain": {
             **dataclasses.asdict(CONFIG),
-            "epochs": 4,
+            "epochs": 3,
             "checkpoint_minutes": 0.001,
             "crops": {"global_size_px": 8, "local_size_px": 4, "local_crops": 2},
         },

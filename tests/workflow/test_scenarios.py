@@ -7,6 +7,8 @@ bridge that makes them pass.
 
 import json
 import shutil
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,19 +52,55 @@ def changed(computed_by_dvc: Workplace, tmp_path_factory: pytest.TempPathFactory
     return Changed(project, planned, until_the_crash, status, after_the_crash)
 
 
-@pytest.fixture(scope="module")
-def clean(changed: Changed, tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+@dataclass(frozen=True)
+class Background:
+    """What needs a core and some time, and no other test: it is executed beside them."""
+
+    clean: Future[Workplace]
     """The other learning rate in an empty folder, by no engine."""
-    return changed.project.clean_run(tmp_path_factory.mktemp("clean") / "project")
+    clean_with_another_k: Future[Workplace]
+    """The same, then another k."""
+    new_seed: Future[Workplace]
+    """`dvc repro` after a seed was added."""
 
 
-@pytest.fixture(scope="module")
-def table_of_another_k(clean: Workplace, tmp_path_factory: pytest.TempPathFactory) -> str:
+@pytest.fixture(scope="module", autouse=True)
+def background(
+    sources: Workplace, computed_by_dvc: Workplace, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Background]:
+    folder = tmp_path_factory.mktemp("background")
+
+    def clean() -> Workplace:
+        sources.copy(folder / "sources").set(LEARNING_RATE, 0.01)
+        return Workplace(folder / "sources").clean_run(folder / "clean")
+
+    def clean_with_another_k() -> Workplace:
+        project = Workplace(folder / "clean").copy(folder / "another_k")
+        project.set("knn.headline", 10)
+        project.execute("knn", "baselines", "report")
+        return project
+
+    def new_seed() -> Workplace:
+        project = computed_by_dvc.copy(folder / "new_seed")
+        project.set("runs.seed", [0, 1])
+        project("dvc", "repro")
+        return project
+
+    pool = ThreadPoolExecutor(max_workers=1)
+    yield Background(*(pool.submit(task) for task in (clean, clean_with_another_k, new_seed)))
+    pool.shutdown(cancel_futures=True)
+
+
+@pytest.fixture
+def clean(background: Background) -> Workplace:
+    """The other learning rate in an empty folder, by no engine."""
+    return background.clean.result()
+
+
+@pytest.fixture
+def table_of_another_k(background: Background) -> str:
     """The final numbers of the other learning rate and another k, by no engine."""
-    project = clean.copy(tmp_path_factory.mktemp("another_k") / "project")
-    project.set("knn.headline", 10)
-    project.execute("knn", "baselines", "report")
-    return project.table
+    return background.clean_with_another_k.result().table
 
 
 def test_first_run_leaves_git_clean(computed_by_dvc: Workplace) -> None:
@@ -94,19 +132,6 @@ def test_dvc_has_nothing_to_do_after_snakemake(changed: Changed, tmp_path: Path)
     project("dvc", "repro")
     assert project.executed == []
     assert project("git", "status", "--porcelain") == ""
-
-
-def test_new_seed_executes_its_own_run_and_the_report(
-    computed_by_dvc: Workplace, tmp_path: Path
-) -> None:
-    project = computed_by_dvc.copy(tmp_path / "project")
-    project.set("runs.seed", [0, 1])
-    project("dvc", "repro")
-    assert project.executed == sorted(job.replace("s0", "s1") for job in FROM_PRETRAIN_ON)
-    old, new = json.loads(computed_by_dvc.table)["runs"], json.loads(project.table)["runs"]
-    assert list(new) == [RUN, "tiny-dino-s1"]
-    assert new[RUN] == old[RUN]
-    assert project.planned() == {}
 
 
 def test_checked_out_commit_is_complete_and_a_value_used_before_is_not_computed_again(
@@ -179,4 +204,15 @@ def test_edited_plot_reruns_the_report_alone(computed_by_dvc: Workplace, tmp_pat
     assert project.table == computed_by_dvc.table
     # and back: nothing to do, although the files are newer than what was made from them
     project("git", "checkout", "--quiet", "--", figures, "dvc.lock", "results")
+    assert project.planned() == {}
+
+
+def test_new_seed_executes_its_own_run_and_the_report(
+    computed_by_dvc: Workplace, background: Background
+) -> None:
+    project = background.new_seed.result()
+    assert project.executed == sorted(job.replace("s0", "s1") for job in FROM_PRETRAIN_ON)
+    old, new = json.loads(computed_by_dvc.table)["runs"], json.loads(project.table)["runs"]
+    assert list(new) == [RUN, "tiny-dino-s1"]
+    assert new[RUN] == old[RUN]
     assert project.planned() == {}

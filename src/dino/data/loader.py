@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,7 +38,7 @@ class CropBatch:
         ]
 
 
-class CropDataset(Dataset[tuple[np.ndarray, np.ndarray, int]]):
+class CropDataset(Dataset[Any]):
     """The augmented images of an epoch; an item is asked for by (epoch, image)."""
 
     def __init__(self, dataset: PreparedDataset, config: CropsConfig, seed: int) -> None:
@@ -75,8 +76,8 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
             yield [(self.epoch, int(image)) for image in chosen]
 
 
-def crop_loader(crops: CropDataset, batches: EpochBatches, workers: int) -> "DataLoader[CropBatch]":
-    """A loader over `batches`; with workers they are made ahead of time in other processes."""
+def crop_loader(crops: CropDataset, batches: EpochBatches, workers: int) -> "DataLoader[Any]":
+    """A loader of `CropBatch`; with workers they are made ahead of time in other processes."""
     return DataLoader(
         crops,
         batch_sampler=batches,

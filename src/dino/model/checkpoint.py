@@ -22,6 +22,7 @@ KEYS = {
     "center",
     "step",
     "log",
+    "measured",
 }
 
 

@@ -73,7 +73,7 @@ def load_reference_checkpoint(path: Path) -> ReferenceCheckpoint:
         student=_network(content["student"], path) if "student" in content else None,
         center=content.get("dino_loss", {}).get("center"),
         epoch=content.get("epoch"),
-        arguments=vars(arguments) if arguments is not None else None,
+        arguments=dict(vars(arguments)) if arguments is not None else None,
         optimizer=content.get("optimizer"),
     )
 

@@ -14,7 +14,8 @@ def decayed_and_not(network: nn.Module) -> tuple[dict[str, nn.Parameter], dict[s
 
     Biases and everything one-dimensional have none; positional embedding and [CLS] have it.
     """
-    decayed, not_decayed = {}, {}
+    decayed: dict[str, nn.Parameter] = {}
+    not_decayed: dict[str, nn.Parameter] = {}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
             group = not_decayed if name.endswith(".bias") or parameter.ndim == 1 else decayed

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 
 from dino.data.dataset import PreparedDataset
@@ -42,7 +42,7 @@ class LogRow:
     @classmethod
     def of(
         cls,
-        results: list[StepResult],
+        measured: list[Float[Tensor, " measured"]],
         values: StepValues,
         *,
         step: int,
@@ -50,24 +50,18 @@ class LogRow:
         images: int,
         online_knn_top1: float | None,
     ) -> "LogRow":
-        """The row of the steps that gave `results`."""
-
-        def mean(tensors: list[torch.Tensor]) -> float:
-            return float(torch.stack(tensors).mean())
-
+        """The row of the steps that `measured` comes from, one `measure` each."""
+        means = torch.stack(measured).mean(dim=0).tolist()
         return cls(
             step=step,
             epoch=epoch,
             images=images,
-            loss=mean([result.loss.loss.detach() for result in results]),
             learning_rate=values.learning_rate,
             weight_decay=values.weight_decay,
             teacher_momentum=values.teacher_momentum,
             teacher_temperature=values.teacher_temperature,
-            teacher_entropy=mean([result.loss.teacher_entropy for result in results]),
-            kl=mean([result.loss.kl for result in results]),
-            gradient_norm=mean([result.gradient_norms.norm() for result in results]),
             online_knn_top1=online_knn_top1,
+            **dict(zip(_MEASURED, means, strict=True)),
         )
 
     def progress_text(self) -> str:
@@ -76,6 +70,16 @@ class LogRow:
         if self.online_knn_top1 is not None:
             text += f", k-NN on val {self.online_knn_top1:.1f} %"
         return text
+
+
+_MEASURED = ("loss", "teacher_entropy", "kl", "gradient_norm")
+
+
+def measure(result: StepResult) -> Float[Tensor, " measured"]:
+    """What the log averages over steps, in the order of _MEASURED; stays on the device."""
+    loss = result.loss
+    numbers = (loss.loss.detach(), loss.teacher_entropy, loss.kl, result.gradient_norms.norm())
+    return torch.stack([number.float() for number in numbers])
 
 
 def log_csv(log: list[LogRow]) -> str:

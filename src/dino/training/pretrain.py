@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from dino.core.artifacts import fingerprint
@@ -20,8 +22,8 @@ from dino.model.checkpoint import load_checkpoint, save_checkpoint
 from dino.model.student_teacher import build_student_teacher
 from dino.objective.center import Center
 from dino.optim.parameter_groups import build_optimizer
-from dino.training.monitor import LogRow, OnlineKnn
-from dino.training.step import Schedules, Stepper, StepResult
+from dino.training.monitor import LogRow, OnlineKnn, measure
+from dino.training.step import Schedules, Stepper
 
 LOG_EVERY_STEPS = 20
 
@@ -55,6 +57,8 @@ class Pretraining:
         self.online_knn = OnlineKnn(dataset, config.online_knn_bank, config.crops.global_size_px)
         self.step = 0
         self.log: list[LogRow] = []
+        self.measured: list[Tensor] = []
+        """Of the steps since the last row of the log."""
 
     @property
     def fingerprint(self) -> str:
@@ -90,14 +94,12 @@ class Pretraining:
             while self.step < len(self.schedules):
                 epoch, self.batches.first_batch = divmod(self.step, len(self.batches))
                 self.batches.epoch = epoch
-                recent: list[StepResult] = []
                 for batch in crop_loader(crops, self.batches, worker_count()):
-                    recent.append(self._step(stepper, batch, epoch))
+                    self._step(stepper, batch, epoch)
                     progress.update(self.config.batch_size)
                     epoch_ends = self.step % len(self.batches) == 0
                     if self.step % LOG_EVERY_STEPS == 0 or epoch_ends:
-                        self._log(recent, epoch_ends)
-                        recent.clear()
+                        self._log(epoch_ends)
                         progress.set_postfix_str(self.log[-1].progress_text())
                         on_log(self)
                     minutes = (time.monotonic() - saved_at) / 60
@@ -105,13 +107,12 @@ class Pretraining:
                         on_interval(self)
                         saved_at = time.monotonic()
 
-    def _step(self, stepper: Stepper, batch: CropBatch, epoch: int) -> StepResult:
+    def _step(self, stepper: Stepper, batch: CropBatch, epoch: int) -> None:
         values = self.schedules.at(self.step)
-        result = stepper.step(batch.normalised(self.device), epoch, values)
+        self.measured.append(measure(stepper.step(batch.normalised(self.device), epoch, values)))
         self.step += 1
-        return result
 
-    def _log(self, recent: list[StepResult], epoch_ends: bool) -> None:
+    def _log(self, epoch_ends: bool) -> None:
         values = self.schedules.at(self.step - 1)
         epoch = self.step / len(self.batches)
         every = self.config.online_knn_every_epochs
@@ -120,7 +121,7 @@ class Pretraining:
         )
         self.log.append(
             LogRow.of(
-                recent,
+                self.measured,
                 values,
                 step=self.step,
                 epoch=epoch,
@@ -132,6 +133,7 @@ class Pretraining:
                 ),
             )
         )
+        self.measured.clear()
 
     def save(self, path: Path) -> None:
         """Write all that the next step depends on."""
@@ -146,6 +148,7 @@ class Pretraining:
                 "center": self.center.value,
                 "step": self.step,
                 "log": [dataclasses.asdict(row) for row in self.log],
+                "measured": torch.stack(self.measured) if self.measured else torch.empty(0),
             },
         )
 
@@ -162,6 +165,7 @@ class Pretraining:
         self.center.value.copy_(content["center"])
         self.step = content["step"]
         self.log = [LogRow(**row) for row in content["log"]]
+        self.measured = list(content["measured"].to(self.device))
 
 
 def worker_count() -> int:

@@ -14,7 +14,8 @@ T = TypeVar("T")
 def section(cls: type[T]) -> type[T]:
     """`cls` as a frozen keyword-only dataclass that refuses unknown keys and bad values."""
     config = ConfigDict(extra="forbid", allow_inf_nan=False)
-    return dataclass(frozen=True, kw_only=True, config=config)(cls)
+    decorated: type = dataclass(frozen=True, kw_only=True, config=config)(cls)
+    return decorated
 
 
 def parse(cls: type[T], values: Any, where: str) -> T:
