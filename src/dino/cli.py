@@ -26,6 +26,9 @@ STAGES = {
 def main() -> None:
     """Entry point of the console script."""
     _use_the_checkout()
+    # before torch is imported: threads that wait for each other by spinning take the cores from
+    # the processes that load data, which costs up to three quarters of the speed
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.exit(run(sys.argv[1:]))
 
 

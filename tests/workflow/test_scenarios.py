@@ -15,6 +15,9 @@ from pathlib import Path
 import pytest
 from workplace import PER_RUN, RUN, Workplace
 
+# the first test to need it waits for a whole run
+pytestmark = pytest.mark.timeout(900)
+
 LEARNING_RATE = "pretrain.optimizer.learning_rate"
 FROM_PRETRAIN_ON = sorted([*(f"{stage}-{RUN}" for stage in PER_RUN), "report"])
 FROM_KNN_ON = sorted([f"knn-{RUN}", "baselines", "report"])

@@ -166,6 +166,8 @@ def environment(root: Path) -> dict[str, str]:
     return {
         **{name: os.environ[name] for name in kept if name in os.environ},
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        # threads that wait leave the core to the processes beside them; changes no number
+        "OMP_WAIT_POLICY": "PASSIVE",
         "HOME": str(beside),
         "XDG_CACHE_HOME": str(beside / "cache"),
         "DVC_SITE_CACHE_DIR": str(beside / "dvc"),
