@@ -53,7 +53,7 @@ lint: $(VENV)/installed-dev
 	mypy
 	lint-imports
 	snakefmt --check Snakefile workflow
-	snakemake --lint
+	python workflow/lint.py
 
 check: lint test
 
