@@ -54,6 +54,12 @@ def _run_stage(options: argparse.Namespace) -> int:
     from dino.core.locking import only_one
     from dino.core.paths import Project
 
+    launcher = os.environ.get("DINO_LAUNCHER", "local")
+    if launcher != "local":
+        raise DinoError(
+            f"DINO_LAUNCHER={launcher}: this version runs its stages on this machine alone; "
+            "unset it, or run snakemake without --profile"
+        )
     project = Project(root=Path.cwd())
     parameters = read_parameters(project.parameters)
     stage = importlib.import_module(f"dino.stages.{options.command}")
