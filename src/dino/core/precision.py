@@ -30,4 +30,11 @@ def resolve_precision(setting: str, device: torch.device) -> Precision:
 
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:
     """A context in which matrix products run in `precision`."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+    return torch.autocast(
+        device.type,
+        dtype=torch.bfloat16,
+        enabled=precision == "bf16",
+        # all threads share the cache of converted weights: with it a result on the processor
+        # would depend on which thread of a step came first
+        cache_enabled=device.type != "cpu",
+    )

@@ -52,6 +52,8 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
             data=dataset.fingerprint,
             precision=training.precision,
             device=str(training.device),
+            threads=torch.get_num_threads(),
+            shards=training.shards,
             steps=training.step - started_at_step,
             resumed_at_step=started_at_step,
             checkpoint=sha256_of_file(paths.checkpoint),

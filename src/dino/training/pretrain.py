@@ -23,7 +23,7 @@ from dino.model.student_teacher import build_student_teacher
 from dino.objective.center import Center
 from dino.optim.parameter_groups import build_optimizer
 from dino.training.monitor import LogRow, OnlineKnn, measure
-from dino.training.step import Schedules, Stepper
+from dino.training.step import Schedules, Stepper, shards_for
 
 LOG_EVERY_STEPS = 20
 
@@ -45,6 +45,7 @@ class Pretraining:
         self.device = best_device()
         self.precision = resolve_precision(config.precision, self.device)
         self.networks = build_student_teacher(architecture, config.head, seed).to(self.device)
+        self.shards = shards_for(self.networks.student, self.device, architecture.drop_path)
         self.center = Center(config.head.out_dim, config.loss.center_momentum).to(self.device)
         self.optimizer = build_optimizer(self.networks.student, config.optimizer)
         self.batches = EpochBatches(dataset.indices("train"), config.batch_size, seed)
@@ -81,7 +82,14 @@ class Pretraining:
         `on_log` is called after every new row of the log, `on_interval` every
         `checkpoint_minutes` and at each epoch's end.
         """
-        stepper = Stepper(self.networks, self.center, self.optimizer, self.config, self.precision)
+        stepper = Stepper(
+            self.networks,
+            self.center,
+            self.optimizer,
+            self.config,
+            self.precision,
+            shards=self.shards,
+        )
         crops = CropDataset(self.dataset, self.config.crops, self.seed)
         saved_at = time.monotonic()
         with tqdm(
