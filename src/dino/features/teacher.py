@@ -69,7 +69,7 @@ def load_backbone(folder: Path) -> nn.Module:
             f"{folder}: {CONFIG} and {WEIGHTS} do not make a model ({reason}); run `dino export`"
         ) from None
     if isinstance(backbone, VisionTransformer):
-        use_reference_positions(backbone)
+        use_reference_positions(backbone, fused_attention=True)
     return backbone.eval()
 
 

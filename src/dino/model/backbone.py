@@ -80,7 +80,10 @@ def build_backbone(config: ArchitectureConfig, drop_path: float = 0.0) -> nn.Mod
             f"architectures: timm cannot build {config.timm_name}: {' '.join(str(error).split())}"
         ) from None
     if isinstance(backbone, VisionTransformer):
-        _initialise(use_reference_positions(backbone))
+        # fused attention is faster forward, but its backward on processors takes several times as
+        # long as plain products
+        fused = torch.cuda.is_available()
+        _initialise(use_reference_positions(backbone, fused_attention=fused))
     return backbone
 
 
@@ -98,15 +101,16 @@ def timm_arguments(config: ArchitectureConfig, drop_path: float = 0.0) -> dict[s
     return {**arguments, "drop_path_rate": drop_path}
 
 
-def use_reference_positions(backbone: VisionTransformer) -> ReferencePositionVit:
+def use_reference_positions(
+    backbone: VisionTransformer, fused_attention: bool
+) -> ReferencePositionVit:
     """The same timm vision transformer with the reference's rule for other image sizes."""
     # timm builds its own class from a name; ours has the same state and only adds methods
     backbone.__class__ = ReferencePositionVit
-    # fused attention's backward on processors takes 2 to 4 times as long as plain products
     for module in backbone.modules():
         if isinstance(module, Attention):
             # timm declares it final for the sake of TorchScript
-            module.fused_attn = torch.cuda.is_available()  # type: ignore[misc]
+            module.fused_attn = fused_attention  # type: ignore[misc]
     return cast(ReferencePositionVit, backbone)
 
 
