@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from jaxtyping import Float, UInt8
@@ -72,20 +73,32 @@ def extract_features(
     device = best_device()
     networks = {name: backbone.to(device).eval() for name, backbone in backbones.items()}
     parts: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in networks}
+    cores = len(os.sched_getaffinity(0))
     loader = DataLoader(
         _CroppedImages(dataset, config),
         batch_size=config.batch_size,
-        # on a processor the backbones keep all cores busy
-        num_workers=(os.cpu_count() or 1) if device.type == "cuda" else 0,
+        num_workers=cores if device.type == "cuda" else max(1, cores // 2),
     )
-    progress = tqdm(total=len(dataset), desc="features", unit="images")
+    progress = tqdm(total=len(dataset), desc="features", unit="images", mininterval=2)
     precision = resolve_precision(config.precision, device)
-    with torch.no_grad(), progress, autocast(precision, device):
+
+    @torch.no_grad()
+    def extract(name: str, images: Float[Tensor, "batch 3 height width"]) -> None:
+        with autocast(precision, device):
+            tokens = tokens_of_last_blocks(networks[name], images, config.last_blocks)
+        cls_tokens, patch_mean = tokens
+        parts[name].append((cls_tokens.float().cpu(), patch_mean.float().cpu()))
+
+    # one thread a network: on a processor the operations of small ones are too short to be
+    # divided among the cores one by one
+    threads = ThreadPoolExecutor(
+        len(networks),
+        initializer=lambda: torch.set_num_threads(max(1, cores // len(networks))),
+    )
+    with progress, threads:
         for pixels in loader:
             images = normalised(pixels.to(device))
-            for name, network in networks.items():
-                cls_tokens, patch_mean = tokens_of_last_blocks(network, images, config.last_blocks)
-                parts[name].append((cls_tokens.float().cpu(), patch_mean.float().cpu()))
+            list(threads.map(extract, networks, [images] * len(networks)))
             progress.update(len(pixels))
     features = {}
     for name, batches in parts.items():
