@@ -116,11 +116,12 @@ def test_a_full_disk_is_named_and_what_was_there_stays(project, capsys):
     try:
         for path in folder.iterdir():
             shutil.copy(path, small)
-        (small / "filler").write_bytes(b"")
-        with (small / "filler").open("wb") as filler, pytest.raises(OSError):
+        with (
+            (small / "filler").open("wb", buffering=0) as filler,
+            pytest.raises(OSError, match="No space left"),
+        ):
             while True:
                 filler.write(bytes(4096))
-                filler.flush()
         shutil.rmtree(folder)
         folder.symlink_to(small)
         assert "no space left" in _refused(capsys, "prepare")
