@@ -135,6 +135,7 @@ def test_a_checkpoint_of_another_architecture_is_refused(project, capsys):
     content = {
         "fingerprint": "",
         "architecture": plain(architecture),
+        "seed": 0,
         "student": {},
         "teacher": {},
         "optimizer": {},

@@ -64,7 +64,9 @@ def _machine(root: Path) -> Iterator[Finding]:
     slurm = shutil.which("sinfo")
     yield Finding(
         label="SLURM",
-        text=f"sinfo at {slurm}: `snakemake --profile slurm`" if slurm else "not on this machine",
+        text=f"sinfo at {slurm}; this version plans for it and does not submit"
+        if slurm
+        else "not on this machine",
     )
 
 

@@ -82,6 +82,27 @@ def test_a_crop_that_is_no_multiple_of_the_patch_is_refused():
     assert "got 13" in message
 
 
+def test_the_patch_in_an_architectures_name_counts():
+    values = _values()
+    name = values["runs"]["architecture"][0]
+    values["architectures"][name] = {"timm_name": "vit_small_patch16_224"}
+    assert "patch_size_px 16, got 28" in _refusal(values)
+    convnet = ArchitectureConfig(timm_name="resnet50", image_size_px=225)
+    assert convnet.patch_px is None
+
+
+def test_contradictions_are_refused_before_anything_is_trained():
+    values = _values()
+    values["features"]["last_blocks"] = 7
+    assert "features.last_blocks of at most" in _refusal(values)
+    values = _values()
+    values["linear"]["average_pool"] = True
+    assert "linear.average_pool" in _refusal(values)
+    values = _values()
+    values["runs"]["seed"] = [1, 1]
+    assert "without duplicates" in _refusal(values)
+
+
 def test_a_run_needs_an_architecture_that_is_described():
     values = _values()
     values["runs"]["architecture"] = ["vit_huge_14"]

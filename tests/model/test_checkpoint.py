@@ -10,6 +10,7 @@ from dino.model.reference_checkpoint import load_reference_checkpoint
 CONTENT = {
     "fingerprint": "abc",
     "architecture": {"timm_name": "vit"},
+    "seed": 0,
     "student": {"w": torch.arange(6.0)},
     "teacher": {"w": torch.ones(2)},
     "optimizer": {"state": {}, "param_groups": []},

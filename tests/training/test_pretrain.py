@@ -17,8 +17,8 @@ from dino.training.monitor import log_csv
 from dino.training.pretrain import LOG_EVERY_STEPS, Pretraining
 
 
-def _new(dataset, **changes):
-    return Pretraining(dataset, ARCHITECTURE, dataclasses.replace(CONFIG, **changes), seed=0)
+def _new(dataset, architecture=ARCHITECTURE, **changes):
+    return Pretraining(dataset, architecture, dataclasses.replace(CONFIG, **changes), seed=0)
 
 
 def _nothing(training):
@@ -29,8 +29,10 @@ class _InterruptionError(Exception):
     pass
 
 
-def test_an_interrupted_training_continues_to_the_same_checkpoint(dataset, tmp_path):
-    whole = _new(dataset)
+@pytest.mark.parametrize("drop_path", [0.0, 0.5])
+def test_an_interrupted_training_continues_to_the_same_checkpoint(dataset, tmp_path, drop_path):
+    architecture = dataclasses.replace(ARCHITECTURE, drop_path=drop_path)
+    whole = _new(dataset, architecture)
     whole.train(_nothing, _nothing)
     whole.save(tmp_path / "whole.pth")
 
@@ -38,11 +40,11 @@ def test_an_interrupted_training_continues_to_the_same_checkpoint(dataset, tmp_p
         training.save(tmp_path / "interrupted.pth")
         raise _InterruptionError
 
-    first = _new(dataset)
+    first = _new(dataset, architecture)
     with pytest.raises(_InterruptionError):
         first.train(_nothing, interrupt)
     assert 0 < first.step < len(first.schedules)
-    second = _new(dataset)
+    second = _new(dataset, architecture)
     second.resume(tmp_path / "interrupted.pth")
     second.train(_nothing, _nothing)
     second.save(tmp_path / "resumed.pth")

@@ -81,6 +81,16 @@ def test_shards_equal_the_whole_batch():
             torch.testing.assert_close(other_state[name], expected, rtol=1e-4, atol=1e-6)
 
 
+def test_a_batch_may_have_fewer_images_than_there_are_cores():
+    networks = build_student_teacher(ARCHITECTURE, CONFIG.head, seed=0)
+    optimizer = build_optimizer(networks.student, CONFIG.optimizer)
+    stepper = Stepper(networks, Center(24, 0.9), optimizer, CONFIG, "float32", shards=5)
+    crops = [torch.randn(2, 3, px, px) for px in (8, 8, 4)]
+    result = stepper.step(crops, 1, Schedules(CONFIG, 4).at(4))
+    assert result.student_scores.shape == (6, 24)
+    assert torch.isfinite(result.loss.loss)
+
+
 def test_shards_give_the_same_bits_every_time():
     generator = torch.Generator().manual_seed(0)
     crops = [torch.randn(8, 3, px, px, generator=generator) for px in (8, 8, 4)]

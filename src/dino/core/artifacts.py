@@ -70,6 +70,8 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DinoError(f"{path}: not found; run the stage that makes it") from None
+    except OSError as error:
+        raise DinoError(f"{path}: cannot be read ({error.strerror})") from None
     except ValueError:
         raise DinoError(f"{path}: not valid JSON; delete it and run its stage again") from None
 

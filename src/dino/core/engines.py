@@ -50,9 +50,12 @@ class Bridge:
             return
         changed = json.loads(self._dvc("status", "--json"))
         now_ns = time.time_ns()
+        # left as they are: a new time would make what Snakemake computed from them look old
+        good = {step.name for step in self._up_to_date(steps)}
         for step in steps:
             if step.name not in changed:
-                self._set_times(step, now_ns)
+                if step.name not in good:
+                    self._set_times(step, now_ns)
             elif moved:
                 self._set_times(step, LONG_AGO_NS)
         self._remember_lock()

@@ -86,7 +86,6 @@ def crop_loader(crops: CropDataset, batches: EpochBatches, workers: int) -> "Dat
         persistent_workers=False,
         prefetch_factor=4 if workers else None,
         multiprocessing_context="fork" if workers else None,
-        worker_init_fn=_one_thread,
     )
 
 
@@ -97,7 +96,3 @@ def _collate(items: list[tuple[np.ndarray, np.ndarray, int]]) -> CropBatch:
         torch.from_numpy(np.stack(local_crops, axis=1)),
         torch.tensor(images),
     )
-
-
-def _one_thread(worker: int) -> None:
-    torch.set_num_threads(1)

@@ -16,6 +16,7 @@ KEYS = {
     "format",
     "fingerprint",
     "architecture",
+    "seed",
     "student",
     "teacher",
     "optimizer",

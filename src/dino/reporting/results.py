@@ -1,9 +1,11 @@
 """Everything that the evaluations measured, as read from the result files."""
 
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -108,5 +110,5 @@ def _read_maps(path: Path) -> dict[str, NDArray[Any]]:
             return dict(archive)
     except FileNotFoundError:
         raise DinoError(f"{path}: not found; run the stage that makes it") from None
-    except (ValueError, OSError):
+    except (ValueError, OSError, EOFError, BadZipFile, zlib.error):
         raise DinoError(f"{path}: damaged; delete it and run attention again") from None

@@ -25,6 +25,11 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
             f"{paths.checkpoint}: was made with other values of architectures.{run.architecture} "
             "than params.yaml has; run `dino pretrain` again"
         )
+    if checkpoint["seed"] != run.seed:
+        raise CheckpointError(
+            f"{paths.checkpoint}: expected seed {run.seed} as in the run's name, got "
+            f"{checkpoint['seed']}; run `dino pretrain` again"
+        )
     save_backbone(paths.model(TEACHER), architecture, backbone_weights(checkpoint["teacher"]))
     initial = initial_backbone(architecture, run.seed)
     save_backbone(paths.model(RANDOM_INIT), architecture, initial.state_dict())

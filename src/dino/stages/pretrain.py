@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from dino.core.artifacts import sha256_of_file, write_json, write_text
+from dino.core.errors import CollapseError
 from dino.core.paths import Project
 from dino.core.provenance import Stopwatch, provenance
 from dino.data.dataset import PreparedDataset
@@ -38,7 +39,11 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
         write_text(paths.training_log, log_csv(training.log))
 
     started_at_step = training.step
-    training.train(on_log=write_log, on_interval=lambda training: training.save(state))
+    try:
+        training.train(on_log=write_log, on_interval=lambda training: training.save(state))
+    except CollapseError as error:
+        kept = f"the last good checkpoint is {state}" if state.is_file() else "none was saved yet"
+        raise CollapseError(f"step {training.step}: {error}; {kept}") from None
     write_log(training)
     training.save(paths.checkpoint)
     write_json(

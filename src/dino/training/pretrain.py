@@ -15,7 +15,8 @@ from dino.core.configuration.architecture import ArchitectureConfig
 from dino.core.configuration.pretrain import PretrainConfig
 from dino.core.errors import CheckpointError, DataError
 from dino.core.precision import best_device, resolve_precision
-from dino.core.provenance import plain
+from dino.core.provenance import code_fingerprint, plain
+from dino.core.seeding import stream
 from dino.data.dataset import PreparedDataset
 from dino.data.loader import CropBatch, CropDataset, EpochBatches, crop_loader
 from dino.model.checkpoint import load_checkpoint, save_checkpoint
@@ -26,6 +27,9 @@ from dino.training.monitor import LogRow, OnlineKnn, measure
 from dino.training.step import Schedules, Stepper, shards_for
 
 LOG_EVERY_STEPS = 20
+_CODE = ("data", "model", "objective", "optim", "features", "training")
+# first word of the random streams' keys; dino.data.loader has 0 and 1
+_DROP_PATH = 2
 
 
 class Pretraining:
@@ -63,11 +67,15 @@ class Pretraining:
 
     @property
     def fingerprint(self) -> str:
-        """Identifies everything that the weights depend on apart from the code."""
+        """Identifies everything that the checkpoint and the log depend on, the code included."""
+        config = plain(self.config)
+        # how often a state is saved changes nothing that is computed
+        del config["checkpoint_minutes"]
         return fingerprint(
             {
                 "architecture": plain(self.architecture),
-                "pretrain": plain(self.config),
+                "pretrain": config,
+                "code": code_fingerprint(_CODE),
                 "seed": self.seed,
                 "data": self.dataset.fingerprint,
                 "precision": self.precision,
@@ -117,6 +125,8 @@ class Pretraining:
 
     def _step(self, stepper: Stepper, batch: CropBatch, epoch: int) -> None:
         values = self.schedules.at(self.step)
+        # drop path draws from the global stream: its masks must not depend on the history
+        torch.manual_seed(int(stream(_DROP_PATH, self.seed, self.step).integers(2**63)))
         self.measured.append(measure(stepper.step(batch.normalised(self.device), epoch, values)))
         self.step += 1
 
@@ -150,6 +160,7 @@ class Pretraining:
             {
                 "fingerprint": self.fingerprint,
                 "architecture": plain(self.architecture),
+                "seed": self.seed,
                 "student": self.networks.student.state_dict(),
                 "teacher": self.networks.teacher.state_dict(),
                 "optimizer": self.optimizer.state_dict(),

@@ -141,7 +141,8 @@ class Stepper:
     ) -> tuple[list[StepResult], list[Tensor]]:
         """What each shard saw, and the gradients of the mean loss over the whole batch."""
         batch = len(crops[0])
-        shards = list(zip(*(crop.tensor_split(self.shards) for crop in crops), strict=True))
+        count = min(self.shards, batch)
+        shards = list(zip(*(crop.tensor_split(count) for crop in crops), strict=True))
 
         def compute(shard: tuple[Tensor, ...]) -> tuple[StepResult, tuple[Tensor, ...]]:
             result = self._forward(shard, teacher_temperature)

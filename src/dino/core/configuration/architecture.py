@@ -1,10 +1,14 @@
 """What a backbone is: a timm architecture and the few numbers that size it."""
 
+import re
 from typing import Annotated, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
 from dino.core.configuration.section import section
+
+# vit_small_patch16_224, xcit_small_12_p8_224
+_PATCH = re.compile(r"_(?:patch|p)(\d+)_")
 
 
 @section
@@ -22,11 +26,17 @@ class ArchitectureConfig:
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Stochastic depth of the student's last block (reference: 0.1); the teacher has none."""
 
+    @property
+    def patch_px(self) -> int | None:
+        """The patch that is written here or implied by the name; None for a network without."""
+        implied = _PATCH.search(self.timm_name)
+        return self.patch_size_px or (int(implied[1]) if implied else None)
+
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
-        if self.patch_size_px and self.image_size_px % self.patch_size_px:
+        if self.patch_px and self.image_size_px % self.patch_px:
             raise ValueError(
-                f"expected image_size_px to be a multiple of patch_size_px {self.patch_size_px}, "
+                f"expected image_size_px to be a multiple of patch_size_px {self.patch_px}, "
                 f"got {self.image_size_px}"
             )
         if self.embed_dim and self.num_heads and self.embed_dim % self.num_heads:

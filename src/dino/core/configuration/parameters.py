@@ -29,6 +29,14 @@ class RunsConfig:
     architecture: Annotated[tuple[str, ...], Field(min_length=1)]
     seed: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (0,)
 
+    @model_validator(mode="after")
+    def _runs_are_different(self) -> Self:
+        for name in ("architecture", "seed"):
+            values = getattr(self, name)
+            if len(set(values)) < len(values):
+                raise ValueError(f"expected {name} without duplicates, got {list(values)}")
+        return self
+
 
 @section
 class Run:
@@ -66,7 +74,8 @@ class Parameters:
                 raise ValueError(f"expected runs.architecture among {known}, got {name}")
             if not _NAME.fullmatch(name):
                 raise ValueError(f"expected letters, digits and _ in an architecture, got {name}")
-            patch = self.architectures[name].patch_size_px
+            architecture = self.architectures[name]
+            patch = architecture.patch_px
             for key, size_px in (
                 ("pretrain.crops.global_size_px", crops.global_size_px),
                 ("pretrain.crops.local_size_px", crops.local_size_px),
@@ -78,6 +87,16 @@ class Parameters:
                         f"expected {key} to be a multiple of {name}'s patch_size_px {patch}, "
                         f"got {size_px}"
                     )
+            if architecture.depth and self.features.last_blocks > architecture.depth:
+                raise ValueError(
+                    f"expected features.last_blocks of at most {name}'s depth "
+                    f"{architecture.depth}, got {self.features.last_blocks}"
+                )
+        if self.linear.average_pool and self.features.last_blocks != 1:
+            raise ValueError(
+                "expected features.last_blocks of 1 with linear.average_pool, "
+                f"got {self.features.last_blocks}"
+            )
         return self
 
     def all_runs(self) -> tuple[Run, ...]:
@@ -105,6 +124,8 @@ def read_parameters(path: Path) -> Parameters:
         raise ConfigurationError(
             f"{path}: not found; run the command from the project's root"
         ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: cannot be read as text ({error})") from None
     except yaml.YAMLError as error:
         raise ConfigurationError(
             f"{path}: not valid YAML: {' '.join(str(error).split())}"

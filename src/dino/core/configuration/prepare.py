@@ -1,8 +1,8 @@
 """Which images a project trains on and how they are split."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from dino.core.configuration.section import section
 
@@ -23,3 +23,9 @@ class PrepareConfig:
     """Keep at most this many test images, stratified; null keeps all."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of the split."""
+
+    @model_validator(mode="after")
+    def _path_is_used(self) -> Self:
+        if self.source == "digits" and self.path is not None:
+            raise ValueError(f"expected path to be null with source: digits, got {self.path}")
+        return self
