@@ -146,6 +146,19 @@ def test_work_that_dvc_has_not_heard_of_is_kept(bridge: PretendedDvc) -> None:
     assert _out_of_date(bridge) == ["score.json"]
 
 
+def test_work_on_top_of_an_unchanged_step_is_kept(bridge: PretendedDvc) -> None:
+    # score's parameter changed and score ran; then Snakemake was killed
+    _settle(bridge)
+    (bridge.root / "params.yaml").write_text("rate: 1\nk: 6\n")
+    bridge.changed = {"score"}
+    bridge.agree()
+    (bridge.root / "score.json").write_text("new")
+    bridge.changed = {"score", "table"}
+    bridge.agree()
+    # train is unchanged; were it given a new time, the new score would look older than it
+    assert _out_of_date(bridge) == ["table.csv"]
+
+
 def test_only_steps_that_are_up_to_date_are_recorded(bridge: PretendedDvc) -> None:
     _settle(bridge)
     (bridge.root / "weights").write_text("new")
