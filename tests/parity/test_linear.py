@@ -3,9 +3,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pytest
 import torch
+from networks import architecture_of, arrays_below
 from torch import nn
 
-from dino.core.configuration.architecture import ArchitectureConfig
 from dino.evaluation.linear import LinearTraining, classifier_input, validate
 from dino.features.global_features import tokens_of_last_blocks
 from dino.features.labelled_splits import LabelledFeatures
@@ -19,17 +19,8 @@ def _variants(file: Mapping[str, np.ndarray]) -> list[str]:
 
 
 def _backbone(file: Mapping[str, np.ndarray]) -> nn.Module:
-    config = ArchitectureConfig(
-        timm_name="vit_tiny_patch16_224",
-        image_size_px=int(file["cfg/img_size"]),
-        patch_size_px=int(file["cfg/patch_size"]),
-        embed_dim=int(file["cfg/embed_dim"]),
-        depth=int(file["cfg/depth"]),
-        num_heads=int(file["cfg/num_heads"]),
-    )
-    backbone = build_backbone(config).eval()
-    state = {name[6:]: file[name] for name in file if name.startswith("state/")}
-    backbone.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()})
+    backbone = build_backbone(architecture_of(file)).eval()
+    backbone.load_state_dict(arrays_below(file, "state/"))
     return backbone
 
 

@@ -46,14 +46,14 @@ class Bridge:
         steps = read_pipeline(self.root)
         self._write_recipes(steps)
         moved = self._lock_moved()
-        if not self._with_dvc or not (moved or len(self._up_to_date(steps)) < len(steps)):
+        good = {step.name for step in self._up_to_date(steps)}
+        if not self._with_dvc or not (moved or len(good) < len(steps)):
             return
         changed = json.loads(self._dvc("status", "--json"))
         now_ns = time.time_ns()
-        # left as they are: a new time would make what Snakemake computed from them look old
-        good = {step.name for step in self._up_to_date(steps)}
         for step in steps:
             if step.name not in changed:
+                # a new time for what is good would make what was computed from it look old
                 if step.name not in good:
                     self._set_times(step, now_ns)
             elif moved:
