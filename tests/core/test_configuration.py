@@ -49,7 +49,7 @@ def test_an_unknown_key_is_named():
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        ("pretrain.teacher_momentum", 1.5),
+        ("pretrain.teacher.momentum", 1.5),
         ("pretrain.epochs", 0),
         ("pretrain.optimizer.learning_rate", -1),
         ("pretrain.crops.global_scale", [0.9, 0.2]),
@@ -129,7 +129,7 @@ def test_training_defaults_are_the_references():
     """facebookresearch/dino, main_dino.py `get_args_parser`; arXiv 2104.14294, appendix D."""
     assert PretrainConfig().epochs == 100
     assert PretrainConfig().batch_size == 8 * 64
-    assert PretrainConfig().teacher_momentum == 0.996
+    assert PretrainConfig().teacher.momentum == 0.996
     assert HeadConfig() == HeadConfig(
         out_dim=65536,
         hidden_dim=2048,

@@ -3,7 +3,12 @@ import pytest
 import torch
 from networks import architecture_of, arrays_below, assert_close, head_of, names_with_gradient
 
-from dino.core.configuration.pretrain import LossConfig, OptimizerConfig, PretrainConfig
+from dino.core.configuration.pretrain import (
+    LossConfig,
+    OptimizerConfig,
+    PretrainConfig,
+    TeacherConfig,
+)
 from dino.model.student_teacher import build_student_teacher
 from dino.objective.center import Center
 from dino.optim.parameter_groups import build_optimizer
@@ -16,7 +21,7 @@ def _config(file):
     return PretrainConfig(
         epochs=int(file["cfg/epochs"]),
         batch_size=int(file["cfg/batch"]),
-        teacher_momentum=float(file["cfg/momentum_teacher"]),
+        teacher=TeacherConfig(momentum=float(file["cfg/momentum_teacher"])),
         head=head_of(file, norm_last_layer=bool(file["cfg/norm_last_layer"])),
         loss=LossConfig(
             teacher_temperature=float(file["cfg/teacher_temp"]),

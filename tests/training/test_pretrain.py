@@ -53,7 +53,7 @@ def test_an_interrupted_training_continues_to_the_same_checkpoint(dataset, tmp_p
 
 def test_a_checkpoint_from_other_parameters_is_refused(dataset, tmp_path):
     _new(dataset).save(tmp_path / "checkpoint.pth")
-    other = _new(dataset, teacher_momentum=0.9)
+    other = _new(dataset, epochs=3)
     with pytest.raises(CheckpointError, match="belongs to other parameters"):
         other.resume(tmp_path / "checkpoint.pth")
 
@@ -105,7 +105,7 @@ def project(tmp_path):
         "pretrain": {
             **dataclasses.asdict(CONFIG),
             "epochs": 3,
-            "checkpoint_minutes": 0.001,
+            "checkpoints": {"minutes": 0.001},
             "crops": {"global_size_px": 8, "local_size_px": 4, "local_crops": 2},
         },
         "features": {"resize_px": 8, "crop_px": 8, "last_blocks": 2},

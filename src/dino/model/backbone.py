@@ -98,6 +98,9 @@ def timm_arguments(config: ArchitectureConfig, drop_path: float = 0.0) -> dict[s
     arguments = {key: value for key, value in optional.items() if value is not None}
     if "vit" in config.timm_name:
         arguments |= {"img_size": config.image_size_px, "dynamic_img_size": True}
+    if config.timm_name.startswith("resnet"):
+        # as in torchvision, which the reference builds its convnets with
+        arguments["zero_init_last"] = False
     return {**arguments, "drop_path_rate": drop_path}
 
 

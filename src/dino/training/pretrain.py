@@ -70,7 +70,7 @@ class Pretraining:
         """Identifies everything that the checkpoint and the log depend on, the code included."""
         config = plain(self.config)
         # how often a state is saved changes nothing that is computed
-        del config["checkpoint_minutes"]
+        del config["checkpoints"]
         return fingerprint(
             {
                 "architecture": plain(self.architecture),
@@ -119,7 +119,7 @@ class Pretraining:
                         progress.set_postfix_str(self.log[-1].progress_text())
                         on_log(self)
                     minutes = (time.monotonic() - saved_at) / 60
-                    if minutes >= self.config.checkpoint_minutes or epoch_ends:
+                    if minutes >= self.config.checkpoints.minutes or epoch_ends:
                         on_interval(self)
                         saved_at = time.monotonic()
 

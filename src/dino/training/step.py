@@ -49,7 +49,7 @@ class Schedules:
         self.weight_decay = cosine_schedule(
             optimizer.weight_decay, optimizer.final_weight_decay, steps
         )
-        self.teacher_momentum = cosine_schedule(config.teacher_momentum, 1.0, steps)
+        self.teacher_momentum = cosine_schedule(config.teacher.momentum, 1.0, steps)
         self.teacher_temperature = teacher_temperature_schedule(
             loss.warmup_teacher_temperature,
             loss.teacher_temperature,

@@ -64,6 +64,10 @@ class HeadConfig:
     bottleneck_dim: PositiveInt = 256
     layers: PositiveInt = 3
     batch_norm: bool = False
+    predictor: bool = False
+    """Give the student a two-layer MLP more, between bottleneck and L2 normalisation, as BYOL has
+    one (paper: table 7).
+    """
     norm_last_layer: bool = True
     """Keep the prototypes of the student at unit length."""
 
@@ -72,6 +76,12 @@ class HeadConfig:
 class LossConfig:
     """Cross-entropy between centred, sharpened teacher and student distributions."""
 
+    name: Literal["cross_entropy", "mse"] = "cross_entropy"
+    """mse: squared distance between the L2-normalised scores, as BYOL has it (paper: table 7)."""
+    centering: Literal["mean", "sinkhorn_knopp", "softmax", "none"] = "mean"
+    """What keeps the teacher's distributions apart: the moving mean of its scores, or a
+    normalisation over the batch, of three iterations or of one (paper: table 8 and appendix D).
+    """
     student_temperature: PositiveFloat = 0.1
     teacher_temperature: PositiveFloat = 0.04
     warmup_teacher_temperature: PositiveFloat = 0.04
@@ -97,26 +107,112 @@ class OptimizerConfig:
 
 
 @section
+class TeacherConfig:
+    """How the teacher follows the student (paper: section 5.2)."""
+
+    kind: Literal[
+        "momentum", "student_copy", "previous_iteration", "previous_epoch", "fixed"
+    ] = "momentum"
+    """student_copy: the student of this very step; previous_iteration and previous_epoch: as it
+    was one step or epoch ago; fixed: a trained network, as in classical distillation.
+    """
+    momentum: Momentum = 0.996
+    """At the start; rises to 1 by a cosine."""
+    checkpoint: str | None = None
+    """For fixed: the training checkpoint, of this project or of the reference, whose teacher
+    (backbone and head) teaches.
+    """
+
+    @model_validator(mode="after")
+    def _checkpoint_fits_kind(self) -> Self:
+        if (self.kind == "fixed") != (self.checkpoint is not None):
+            raise ValueError(
+                "expected a checkpoint for kind fixed and none for the others, got "
+                f"kind {self.kind} with checkpoint {self.checkpoint}"
+            )
+        return self
+
+
+@section
+class CheckpointsConfig:
+    """What an interrupted training continues from. Changes nothing that is computed."""
+
+    minutes: PositiveFloat = 2
+    """Time between two checkpoints: what is lost, at most, when a machine dies."""
+    keep: Annotated[int, Field(ge=2)] = 2
+    """How many of the newest are kept: with a damaged one, the one before it is used."""
+    milestone_epochs: NonNegativeInt = 0
+    """Every so many epochs one is kept for good; 0: none."""
+
+
+@section
+class MonitorConfig:
+    """What counts as a collapse and what is done about it."""
+
+    on_collapse: Literal["warn", "stop", "ignore"] = "warn"
+    after_epochs: NonNegativeFloat = 1
+    """Nothing is judged before: every training starts near the uniform distribution."""
+    patience_steps: PositiveInt = 200
+    """For how long a collapse must show."""
+    uniform_entropy: Probability = 0.98
+    """Share of ln K above which the teacher's mean entropy says: uniform."""
+    prototype_share: Probability = 0.9
+    """Mean probability of the largest prototype above which it says: one-dimensional."""
+
+
+@section
 class PretrainConfig:
     """DINO pretraining."""
 
     epochs: PositiveInt = 100
     batch_size: PositiveInt = 512
     """Images in one optimizer step over all devices (the reference: 8 GPUs of 64)."""
-    precision: Literal["auto", "float32", "bf16"] = "auto"
-    """auto: bf16 where the processor computes it faster than float32, else float32."""
-    teacher_momentum: Momentum = 0.996
-    """At the start; rises to 1 by a cosine."""
-    checkpoint_minutes: PositiveFloat = 2
-    """Time between two checkpoints that an interrupted run can resume from."""
+    micro_batches: PositiveInt = 1
+    """Parts in which each device computes its share of a batch, one after the other, to save
+    memory; the step is the same as with one.
+    """
+    precision: Literal["auto", "float32", "bf16", "fp16"] = "auto"
+    """auto: bf16 where the processor computes it faster than float32, else float32. fp16 scales
+    the loss and skips the steps that overflow.
+    """
+    initial: str | None = None
+    """Weights to start from: a training checkpoint of this project or of the reference, or the
+    reference's file with a backbone alone. None: random weights.
+    """
     online_knn_every_epochs: NonNegativeInt = 1
     """How often the teacher is scored by k-NN on val while it trains; 0: never."""
     online_knn_bank: PositiveInt = 10000
     """Number of training images among which the online k-NN looks for neighbours."""
+    teacher: TeacherConfig = Field(default_factory=TeacherConfig)
+    checkpoints: CheckpointsConfig = Field(default_factory=CheckpointsConfig)
+    monitor: MonitorConfig = Field(default_factory=MonitorConfig)
     crops: CropsConfig = Field(default_factory=CropsConfig)
     head: HeadConfig = Field(default_factory=HeadConfig)
     loss: LossConfig = Field(default_factory=LossConfig)
     optimizer: OptimizerConfig = Field(default_factory=OptimizerConfig)
+
+    @model_validator(mode="after")
+    def _micro_batches_fit(self) -> Self:
+        if self.batch_size % self.micro_batches:
+            raise ValueError(
+                f"expected batch_size to be a multiple of micro_batches {self.micro_batches}, "
+                f"got {self.batch_size}"
+            )
+        meeting = [
+            name
+            for name, meets in (
+                ("head.batch_norm: true", self.head.batch_norm),
+                ("loss.centering: sinkhorn_knopp", self.loss.centering == "sinkhorn_knopp"),
+                ("loss.centering: softmax", self.loss.centering == "softmax"),
+            )
+            if meets
+        ]
+        if self.micro_batches > 1 and meeting:
+            raise ValueError(
+                f"expected micro_batches 1 with {meeting[0]}, which looks at the whole batch, "
+                f"got {self.micro_batches}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _warmups_fit(self) -> Self:
