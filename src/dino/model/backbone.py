@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from dino.core.configuration.architecture import ArchitectureConfig
 from dino.core.errors import ConfigurationError
+from dino.model.transformer_block import use_fast_blocks
 
 INIT_STD = 0.02
 
@@ -114,6 +115,7 @@ def use_reference_positions(
         if isinstance(module, Attention):
             # timm declares it final for the sake of TorchScript
             module.fused_attn = fused_attention  # type: ignore[misc]
+    use_fast_blocks(backbone)
     return cast(ReferencePositionVit, backbone)
 
 
