@@ -5,11 +5,41 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
+
+# SplitMix64: Steele, Lea, Flood 2014; its output function is Stafford's 13th variant
+_GAMMA = np.uint64(0x9E3779B97F4A7C15)
+_MULTIPLIERS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
+_SHIFTS = (np.uint64(30), np.uint64(27), np.uint64(31))
+_DROPPED_BITS = np.uint64(11)
 
 
 def stream(*key: int) -> np.random.Generator:
     """A generator for `key`, such as (seed, epoch, image): equal keys give equal numbers."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
+
+
+def uniforms(*key: ArrayLike) -> NDArray[np.float64]:
+    """One number in [0, 1) for each key of integers, whose words are broadcast to one shape.
+
+    Where `stream` would need a generator for every number: each depends on its own key alone,
+    not on its place in the arrays. The words are absorbed one after the other by SplitMix64's
+    output function, so that their order matters; the number has the 53 upper bits of the result.
+    """
+    state = np.zeros((), np.uint64)
+    # arithmetic modulo 2⁶⁴ is what is wanted; numpy warns of it for scalars
+    with np.errstate(over="ignore"):
+        for word in key:
+            # two's complement: negative words are words too
+            state = _mixed((state ^ np.asarray(word, np.int64).astype(np.uint64)) + _GAMMA)
+    return np.asarray(state >> _DROPPED_BITS, np.float64) * 2.0**-53
+
+
+def _mixed(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """A bijection in which each bit of the argument turns each bit of the result half the time."""
+    for multiplier, shift in zip(_MULTIPLIERS, _SHIFTS[:2], strict=True):
+        state = (state ^ (state >> shift)) * multiplier
+    return state ^ (state >> _SHIFTS[2])
 
 
 @contextmanager
