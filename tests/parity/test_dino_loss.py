@@ -2,7 +2,8 @@ import torch
 from networks import assert_close
 
 from dino.objective.center import Center
-from dino.objective.dino_loss import dino_loss, teacher_distribution
+from dino.objective.dino_loss import dino_loss
+from dino.objective.teacher_distribution import teacher_distribution
 from dino.optim.schedules import teacher_temperature_schedule
 
 
