@@ -32,19 +32,28 @@ class Prototypes(nn.Module):
 
 
 class DinoHead(nn.Module):
-    """MLP, L2 normalisation, prototypes (paper: section 3.2 and appendix C)."""
+    """MLP, L2 normalisation, prototypes (paper: section 3.2 and appendix C).
+
+    With a predictor (paper: table 7) two more layers stand before the normalisation.
+    """
 
     def __init__(self, in_dim: int, config: HeadConfig) -> None:
         super().__init__()
         self.mlp = _mlp(in_dim, config)
         self.last_layer = Prototypes(config.bottleneck_dim, config.out_dim, config.norm_last_layer)
-        for module in self.mlp.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.trunc_normal_(module.weight, std=INIT_STD)
-                nn.init.zeros_(module.bias)
+        _initialise(self.mlp)
+        # drawn last: the other weights of a seed are the same with and without it
+        self.predictor = _predictor(config) if config.predictor else nn.Identity()
+        _initialise(self.predictor)
+
+    @property
+    def out_dim(self) -> int:
+        """Number of prototypes K."""
+        return len(self.last_layer.weight_v)
 
     def forward(self, features: Float[Tensor, "rows dim"]) -> Float[Tensor, "rows prototypes"]:
-        return self.last_layer(F.normalize(self.mlp(features), dim=-1, eps=1e-12))
+        bottleneck = self.predictor(self.mlp(features))
+        return self.last_layer(F.normalize(bottleneck, dim=-1, eps=1e-12))
 
 
 def _mlp(in_dim: int, config: HeadConfig) -> nn.Module:
@@ -58,3 +67,18 @@ def _mlp(in_dim: int, config: HeadConfig) -> nn.Module:
             modules.append(nn.BatchNorm1d(width_out))
         modules.append(nn.GELU())
     return nn.Sequential(*modules, nn.Linear(config.hidden_dim, config.bottleneck_dim))
+
+
+def _predictor(config: HeadConfig) -> nn.Module:
+    return nn.Sequential(
+        nn.Linear(config.bottleneck_dim, config.hidden_dim),
+        nn.GELU(),
+        nn.Linear(config.hidden_dim, config.bottleneck_dim),
+    )
+
+
+def _initialise(mlp: nn.Module) -> None:
+    for module in mlp.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.trunc_normal_(module.weight, std=INIT_STD)
+            nn.init.zeros_(module.bias)
