@@ -7,10 +7,11 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce test lint check format lock
+.PHONY: help setup reproduce bench test lint check format lock
 
 help:
 	@echo "make reproduce  data, pretraining, evaluation, tables and figures of params.yaml"
+	@echo "make bench      speed and memory beside a textbook implementation: results/benchmarks.md"
 	@echo "make test       the test suite"
 	@echo "make lint       style, types, layers, workflow"
 	@echo "make check      test and lint: what CI runs"
@@ -41,6 +42,11 @@ reproduce: setup
 	@echo "--- computing what is not up to date: snakemake decides"
 	@snakemake
 	@echo "--- results/report.html, results/summary.json, results/tables, results/figures"
+
+# ---- speed and memory; one part alone: make bench NAMES=update
+
+bench: setup
+	@python -m benchmarks $(NAMES)
 
 # ---- checks
 

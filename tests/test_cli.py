@@ -135,12 +135,15 @@ def test_a_checkpoint_of_another_architecture_is_refused(project, capsys):
     content = {
         "fingerprint": "",
         "architecture": plain(architecture),
+        "head": {},
         "seed": 0,
         "student": {},
         "teacher": {},
         "optimizer": {},
         "center": torch.zeros(1),
+        "scaler": {},
         "step": 0,
+        "skipped": 0,
         "log": [],
         "measured": torch.empty(0),
     }

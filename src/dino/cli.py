@@ -4,6 +4,7 @@ import argparse
 import importlib
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 from dino.core.errors import DinoError
@@ -43,7 +44,7 @@ def run(arguments: list[str]) -> int:
         return _run_stage(options)
     except DinoError as error:
         print(f"dino {options.command}: {error}", file=sys.stderr)
-        return 1
+        return error.exit_code
     except KeyboardInterrupt:
         print(f"dino {options.command}: interrupted", file=sys.stderr)
         return 130
@@ -63,13 +64,15 @@ def _run_stage(options: argparse.Namespace) -> int:
     project = Project(root=Path.cwd())
     parameters = read_parameters(project.parameters)
     stage = importlib.import_module(f"dino.stages.{options.command}")
-    if STAGES[options.command][1]:
-        run = parameters.run_named(options.run)
-        with only_one(project.root, f"{options.command}-{run.name}"):
-            stage.execute(project, parameters, run)
-    else:
-        with only_one(project.root, options.command):
+    run = parameters.run_named(options.run) if STAGES[options.command][1] else None
+    name = options.command if run is None else f"{options.command}-{run.name}"
+    # the processes of one training are one user of its files: the first of them asks for all
+    is_main = os.environ.get("RANK", "0") == "0"
+    with only_one(project.root, name) if is_main else nullcontext():
+        if run is None:
             stage.execute(project, parameters)
+        else:
+            stage.execute(project, parameters, run)
     return 0
 
 

@@ -52,14 +52,26 @@ def test_epochs_differ_in_order_and_in_crops(crops):
     assert not torch.equal(one, two)
 
 
-def test_crops_reach_the_networks_normalised_and_in_order(crops):
+def test_the_processes_of_a_training_share_each_batch(crops):
+    images = crops.dataset.indices("train")[:50]
+    alone = list(EpochBatches(images, 8, seed=0))
+    parts = [list(EpochBatches(images, 8, seed=0, rank=rank, world_size=4)) for rank in range(4)]
+    for batch, *shares in zip(alone, *parts, strict=True):
+        assert [key for share in shares for key in share] == batch
+
+
+def test_crops_stand_in_the_order_of_the_views(crops):
     batch = _epoch(crops, 0)[0]
-    views = batch.normalised(torch.device("cpu"))
-    assert [tuple(view.shape) for view in views] == [(8, 3, 8, 8)] * 2 + [(8, 3, 4, 4)] * 3
-    grey = batch.local_crops[1, 0, ..., 0].float() / 255
+    assert [tuple(crop.shape) for crop in batch.crops] == [(8, 8, 8, 1)] * 2 + [(8, 4, 4, 1)] * 3
+    assert torch.equal(batch.crops[3], batch.local_crops[1])
+
+
+def test_a_grey_image_is_normalised_to_three_channels(crops):
+    pixels = _epoch(crops, 0)[0].crops[3].movedim(-1, -3)
+    grey = pixels[:, 0].float() / 255
     for channel in range(3):
         expected = (grey - IMAGENET_MEAN[channel]) / IMAGENET_STD[channel]
-        torch.testing.assert_close(views[3][0, channel], expected)
+        torch.testing.assert_close(normalised(pixels)[:, channel], expected)
 
 
 def test_normalisation_is_the_references(request):

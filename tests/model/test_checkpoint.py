@@ -10,12 +10,15 @@ from dino.model.reference_checkpoint import load_reference_checkpoint
 CONTENT = {
     "fingerprint": "abc",
     "architecture": {"timm_name": "vit"},
+    "head": {"out_dim": 3},
     "seed": 0,
     "student": {"w": torch.arange(6.0)},
     "teacher": {"w": torch.ones(2)},
     "optimizer": {"state": {}, "param_groups": []},
     "center": torch.zeros(1, 3),
+    "scaler": {},
     "step": 7,
+    "skipped": 0,
     "log": [{"loss": 1.5, "online_knn_top1": None}],
     "measured": torch.empty(0),
 }

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from tiny_training import ARCHITECTURE, CONFIG
+from tiny_training import ARCHITECTURE, CONFIG, changed
 
-from dino.core.errors import CheckpointError, DataError
+from dino.core.errors import CheckpointError, CollapseError, DataError, InterruptedTraining
+from dino.model.checkpoint import load_checkpoint, save_checkpoint
+from dino.training.interruption import Interruption
 from dino.training.monitor import log_csv
 from dino.training.pretrain import LOG_EVERY_STEPS, Pretraining
 
@@ -25,42 +27,76 @@ def _nothing(training):
     pass
 
 
-class _InterruptionError(Exception):
+def _train(training, on_checkpoint=_nothing, interruption=None):
+    training.train(_nothing, on_checkpoint, interruption or Interruption())
+    return training
+
+
+class _KilledError(Exception):
     pass
+
+
+def _checkpoint(training, path):
+    save_checkpoint(path, training.content())
+    return path.read_bytes()
 
 
 @pytest.mark.parametrize("drop_path", [0.0, 0.5])
 def test_an_interrupted_training_continues_to_the_same_checkpoint(dataset, tmp_path, drop_path):
     architecture = dataclasses.replace(ARCHITECTURE, drop_path=drop_path)
-    whole = _new(dataset, architecture)
-    whole.train(_nothing, _nothing)
-    whole.save(tmp_path / "whole.pth")
+    whole = _train(_new(dataset, architecture))
 
-    def interrupt(training):
-        training.save(tmp_path / "interrupted.pth")
-        raise _InterruptionError
+    def kill(training):
+        _checkpoint(training, tmp_path / "killed.pth")
+        raise _KilledError
 
     first = _new(dataset, architecture)
-    with pytest.raises(_InterruptionError):
-        first.train(_nothing, interrupt)
+    with pytest.raises(_KilledError):
+        _train(first, kill)
     assert 0 < first.step < len(first.schedules)
     second = _new(dataset, architecture)
-    second.resume(tmp_path / "interrupted.pth")
-    second.train(_nothing, _nothing)
-    second.save(tmp_path / "resumed.pth")
-    assert (tmp_path / "resumed.pth").read_bytes() == (tmp_path / "whole.pth").read_bytes()
+    second.restore(load_checkpoint(tmp_path / "killed.pth"))
+    _train(second)
+    assert _checkpoint(second, tmp_path / "resumed.pth") == _checkpoint(
+        whole, tmp_path / "whole.pth"
+    )
+
+
+def test_a_signal_ends_the_training_at_a_step_that_it_continues_from(dataset, tmp_path):
+    whole = _train(_new(dataset))
+    kept = {}
+
+    def keep(training):
+        kept["bytes"] = _checkpoint(training, tmp_path / "stopped.pth")
+        kept["step"] = training.step
+
+    interruption = Interruption()
+    interruption.requested = "SIGUSR2"
+    with pytest.raises(InterruptedTraining, match="SIGUSR2"):
+        _train(_new(dataset), keep, interruption)
+    assert kept["step"] == 2, "the step that was told and the one that was in flight"
+    second = _new(dataset)
+    second.restore(load_checkpoint(tmp_path / "stopped.pth"))
+    _train(second)
+    assert _checkpoint(second, tmp_path / "resumed.pth") == _checkpoint(
+        whole, tmp_path / "whole.pth"
+    )
 
 
 def test_a_checkpoint_from_other_parameters_is_refused(dataset, tmp_path):
-    _new(dataset).save(tmp_path / "checkpoint.pth")
     other = _new(dataset, epochs=3)
     with pytest.raises(CheckpointError, match="belongs to other parameters"):
-        other.resume(tmp_path / "checkpoint.pth")
+        other.restore(_new(dataset).content())
+
+
+def test_how_often_it_is_saved_or_warned_of_does_not_make_another_training(dataset):
+    saved = changed(CONFIG, checkpoints={"minutes": 7.0}, monitor={"on_collapse": "stop"})
+    other = Pretraining(dataset, ARCHITECTURE, saved, seed=0)
+    assert other.fingerprint == _new(dataset).fingerprint
 
 
 def test_the_log_has_a_row_every_few_steps_and_at_each_epochs_end(dataset):
-    training = _new(dataset)
-    training.train(_nothing, _nothing)
+    training = _train(_new(dataset))
     rows = list(csv.DictReader(io.StringIO(log_csv(training.log))))
     per_epoch = 100 // 16
     assert per_epoch < LOG_EVERY_STEPS
@@ -75,7 +111,7 @@ def test_the_log_has_a_row_every_few_steps_and_at_each_epochs_end(dataset):
 def test_training_moves_student_and_teacher(dataset):
     training = _new(dataset)
     before = {name: p.clone() for name, p in training.networks.named_parameters()}
-    training.train(_nothing, _nothing)
+    _train(training)
     moved = [n for n, p in training.networks.named_parameters() if not torch.equal(p, before[n])]
     assert any(name.startswith("student.backbone") for name in moved)
     assert any(name.startswith("teacher.backbone") for name in moved)
@@ -89,11 +125,45 @@ def test_a_batch_larger_than_the_training_split_is_refused(dataset):
 def test_bf16_follows_float32(dataset):
     losses = {}
     for precision in ("float32", "bf16"):
-        training = _new(dataset, precision=precision)
-        training.train(_nothing, _nothing)
+        training = _train(_new(dataset, precision=precision))
         losses[precision] = [row.loss for row in training.log]
     assert losses["bf16"] == pytest.approx(losses["float32"], rel=0.02)
     assert losses["bf16"] != losses["float32"]
+
+
+def test_a_step_that_is_not_finite_is_reported_and_never_saved(dataset):
+    training = _new(dataset)
+    saved = []
+
+    def break_the_student(training):
+        saved.append(training.step)
+        with torch.no_grad():
+            training.networks.student.head.mlp[0].weight[0, 0] = torch.nan
+
+    with pytest.raises(CollapseError) as caught:
+        _train(training, break_the_student)
+    first_broken = 100 // 16
+    assert saved == [first_broken]
+    assert training.failure["step"] == first_broken
+    assert training.failure["loss"] == "nan"
+    assert set(training.failure["gradient_norms"].values()) == {"nan"}
+    ids = training.failure["images"]
+    assert len(ids) == CONFIG.batch_size
+    assert set(ids) <= set(dataset.manifest["id"])
+    message = str(caught.value)
+    assert message.startswith(f"step {first_broken} (epoch 1): the loss is nan")
+    assert ids[0] in message
+    assert "\n" not in message
+
+
+def test_overflows_of_fp16_are_counted_and_the_schedules_wait(dataset):
+    training = _new(dataset, precision="fp16")
+    training.stepper.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**12)
+    _train(training)
+    assert 0 < training.skipped < training.step
+    assert training.log[-1].skipped_steps == training.skipped
+    last = training.schedules.at(training.step - training.skipped - 1)
+    assert training.log[-1].learning_rate == last.learning_rate
 
 
 @pytest.fixture
@@ -104,7 +174,7 @@ def project(tmp_path):
         "prepare": {"source": "digits", "val_images": 50, "max_train_images": 320},
         "pretrain": {
             **dataclasses.asdict(CONFIG),
-            "epochs": 3,
+            "epochs": 20,
             "checkpoints": {"minutes": 0.001},
             "crops": {"global_size_px": 8, "local_size_px": 4, "local_crops": 2},
         },
@@ -127,7 +197,7 @@ def test_a_killed_command_resumes_to_the_same_bytes(project: Path):
     running = subprocess.Popen(
         command, cwd=project, env=environment, stderr=subprocess.PIPE, start_new_session=True
     )
-    while not list((project / "work" / "vit-dino-s0").glob("*/checkpoint.pth")):
+    while not list((project / "work" / "vit-dino-s0").glob("*/step_*.pth")):
         assert running.poll() is None, running.communicate()
     os.killpg(running.pid, signal.SIGKILL)
     running.communicate()

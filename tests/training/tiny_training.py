@@ -1,5 +1,7 @@
 """The smallest training that is one."""
 
+import dataclasses
+
 from dino.core.configuration.architecture import ArchitectureConfig
 from dino.core.configuration.pretrain import (
     CropsConfig,
@@ -26,3 +28,14 @@ CONFIG = PretrainConfig(
     head=HeadConfig(out_dim=24, hidden_dim=16, bottleneck_dim=8),
     optimizer=OptimizerConfig(warmup_epochs=1, learning_rate=0.01),
 )
+
+
+def changed(config: PretrainConfig, **changes) -> PretrainConfig:
+    """`config` with other values; a dictionary changes values of the section below."""
+    values = {
+        name: dataclasses.replace(getattr(config, name), **value)
+        if isinstance(value, dict)
+        else value
+        for name, value in changes.items()
+    }
+    return dataclasses.replace(config, **values)

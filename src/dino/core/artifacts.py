@@ -19,16 +19,26 @@ _FULL_BYTES = 2**16
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place when the block ends without an error.
 
-    The file is flushed to the disk before it is renamed. Raises `DinoError` when the folder
-    cannot be written or the disk is full; what was at `path` before is then still there.
+    Raises `DinoError` when the folder cannot be written or the disk is full; what was at `path`
+    before is then still there.
+    """
+    with drafting(path) as temporary:
+        yield temporary
+        publish(temporary, path)
+
+
+@contextmanager
+def drafting(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` for one file; what is there when the block ends is removed.
+
+    So is what killed processes left there for the same path, which one process writes at a time.
+    Raises `DinoError`, naming `path`, when the folder cannot be written or the disk is full.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_drafts(path.parent, path.name)
         yield temporary
-        with temporary.open("rb+") as stream:
-            os.fsync(stream.fileno())
-        temporary.replace(path)
     except OSError as error:
         raise _unwritable(path, error) from error
     except Exception as error:
@@ -40,6 +50,36 @@ def replacing(path: Path) -> Iterator[Path]:
         # missing_ok does not cover a parent that is a file
         if temporary.parent.is_dir():
             temporary.unlink(missing_ok=True)
+
+
+def publish(temporary: Path, path: Path) -> None:
+    """Rename `temporary` to `path`, both in one folder, so that it outlives a loss of power.
+
+    The file reaches the disk before its name does, and the name before this returns.
+    """
+    with temporary.open("rb+") as stream:
+        os.fsync(stream.fileno())
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        # some network file systems know no flushing of folders
+        if error.errno != errno.EINVAL:
+            raise
+    finally:
+        os.close(folder)
+
+
+def remove_drafts(folder: Path, name: str = "*") -> None:
+    """Remove the temporary files of files called `name` whose processes were killed."""
+    for path in folder.glob(f".{name}.*.tmp"):
+        try:
+            os.kill(int(path.name.split(".")[-2]), 0)
+        except ProcessLookupError:
+            path.unlink(missing_ok=True)
+        except PermissionError:
+            continue  # another user's process, which lives
 
 
 def _is_full(folder: Path) -> bool:

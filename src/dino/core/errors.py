@@ -1,8 +1,13 @@
 """Errors that a user can act on; the command line prints them as one line, without a traceback."""
 
+import os
+
 
 class DinoError(Exception):
     """What is wrong, where, what was expected and what to do, in one line."""
+
+    exit_code = 1
+    """That the command ends with."""
 
 
 class ConfigurationError(DinoError):
@@ -19,3 +24,17 @@ class CheckpointError(DinoError):
 
 class CollapseError(DinoError):
     """Training that has left the region in which it can recover (non-finite loss)."""
+
+
+class InterruptedTraining(DinoError):  # noqa: N818 - nothing is wrong
+    """A training that a signal has ended, after it saved all that it continues from."""
+
+    exit_code = os.EX_TEMPFAIL
+    """75, which says: requeue me."""
+
+    def __init__(self, signal_name: str | None, step: int) -> None:
+        """`signal_name`: None where another process of the same training got the signal."""
+        super().__init__(
+            f"interrupted by {signal_name or 'a signal to another process'} at step {step}; "
+            "run the same command again to continue"
+        )

@@ -1,10 +1,11 @@
 """Which arithmetic a device runs fastest, and the context that uses it."""
 
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 
-Precision = Literal["float32", "bf16"]
+Precision = Literal["float32", "bf16", "fp16"]
+_DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def best_device() -> torch.device:
@@ -17,10 +18,8 @@ def resolve_precision(setting: str, device: torch.device) -> Precision:
 
     Processors without AMX or AVX512_BF16 emulate bf16 and are slower with it than with float32.
     """
-    if setting == "float32":
-        return "float32"
-    if setting == "bf16":
-        return "bf16"
+    if setting in _DTYPES:
+        return cast(Precision, setting)
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     capabilities = torch.cpu.get_capabilities()
@@ -32,8 +31,8 @@ def autocast(precision: Precision, device: torch.device) -> torch.autocast:
     """A context in which matrix products run in `precision`."""
     return torch.autocast(
         device.type,
-        dtype=torch.bfloat16,
-        enabled=precision == "bf16",
+        dtype=_DTYPES[precision] if precision != "float32" else None,
+        enabled=precision != "float32",
         # all threads share the cache of converted weights: with it a result on the processor
         # would depend on which thread of a step came first
         cache_enabled=device.type != "cpu",

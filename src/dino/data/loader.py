@@ -1,12 +1,12 @@
 """Batches of crops, the same whoever computes them and whenever."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Int64, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -14,7 +14,6 @@ from dino.core.configuration.pretrain import CropsConfig
 from dino.core.seeding import stream
 from dino.data.crops import MultiCrop
 from dino.data.dataset import PreparedDataset
-from dino.data.normalisation import normalised
 
 # first words of the random streams' keys, so that no two purposes share one
 _ORDER, _AUGMENTATION = 0, 1
@@ -29,13 +28,14 @@ class CropBatch:
     images: Int64[Tensor, " batch"]
     """The images' indices in the manifest."""
 
-    def normalised(self, device: torch.device) -> list[Float[Tensor, "batch 3 _px _px"]]:
-        """The crops as the networks take them, the global ones first."""
-        return [
-            crop
-            for crops in (self.global_crops, self.local_crops)
-            for crop in normalised(crops.to(device, non_blocking=True).movedim(-1, -3))
-        ]
+    @property
+    def crops(self) -> list[UInt8[Tensor, "batch _px _px channels"]]:
+        """One tensor a crop, the global ones first."""
+        return [*self.global_crops, *self.local_crops]
+
+    def pin_memory(self) -> "CropBatch":
+        """The batch in memory that a GPU can fetch while the processor goes on."""
+        return CropBatch(self.global_crops.pin_memory(), self.local_crops.pin_memory(), self.images)
 
 
 class CropDataset(Dataset[Any]):
@@ -55,13 +55,24 @@ class CropDataset(Dataset[Any]):
 class EpochBatches(Sampler[list[tuple[int, int]]]):
     """The order of the images in one epoch after the other; the incomplete last batch is left out.
 
-    An epoch's order depends on (seed, epoch) alone, so a resumed run continues in the middle.
+    An epoch's order depends on (seed, epoch) alone, so a resumed run continues in the middle, and
+    every one of `world_size` processes takes its part of the same batch.
     """
 
-    def __init__(self, images: Int64[np.ndarray, " images"], batch_size: int, seed: int) -> None:
+    def __init__(
+        self,
+        images: Int64[np.ndarray, " images"],
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        """`batch_size` images, over all processes, are a batch; `world_size` divides it."""
         self.images = images
         self.batch_size = batch_size
         self.seed = seed
+        share = batch_size // world_size
+        self.share = slice(rank * share, (rank + 1) * share)
         self.epoch = 0
         self.first_batch = 0
 
@@ -73,19 +84,26 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
         order = stream(_ORDER, self.seed, self.epoch).permutation(self.images)
         for batch in range(self.first_batch, len(self)):
             chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-            yield [(self.epoch, int(image)) for image in chosen]
+            yield [(self.epoch, int(image)) for image in chosen[self.share]]
 
 
-def crop_loader(crops: CropDataset, batches: EpochBatches, workers: int) -> "DataLoader[Any]":
+def crop_loader(
+    crops: CropDataset,
+    batches: EpochBatches,
+    workers: int,
+    on_worker_start: Callable[[int], None] | None = None,
+) -> "DataLoader[Any]":
     """A loader of `CropBatch`; with workers they are made ahead of time in other processes."""
     return DataLoader(
         crops,
         batch_sampler=batches,
         num_workers=workers,
         collate_fn=_collate,
+        worker_init_fn=on_worker_start,
         persistent_workers=False,
         prefetch_factor=4 if workers else None,
         multiprocessing_context="fork" if workers else None,
+        pin_memory=torch.cuda.is_available(),
     )
 
 

@@ -11,17 +11,24 @@ import torch
 from dino.core.artifacts import replacing
 from dino.core.errors import CheckpointError
 
-FORMAT = 1
+FORMAT = 2
 KEYS = {
     "format",
+    # what it belongs to
     "fingerprint",
     "architecture",
+    "head",
     "seed",
+    # what was learnt
     "student",
     "teacher",
-    "optimizer",
     "center",
+    # where the training stands
+    "optimizer",
+    "scaler",
     "step",
+    "skipped",
+    # what was measured of it
     "log",
     "measured",
 }
@@ -29,9 +36,26 @@ KEYS = {
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     """Write `content` (KEYS without `format`) to `path` atomically; equal content, equal bytes."""
-    with replacing(path) as temporary, temporary.open("wb") as stream:
-        # a stream and not a path: torch writes the file's name into the archive
-        torch.save(_canonical({"format": FORMAT, **content}), stream)
+    with replacing(path) as temporary:
+        write_checkpoint(temporary, content)
+
+
+def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Write what `save_checkpoint` writes, but not atomically: for a file that is published later.
+
+    Raises `OSError` when the disk refuses it.
+    """
+    # what could not be read again would show only after a crash
+    assert set(content) == KEYS - {"format"}, set(content) ^ KEYS
+    # a stream and not a path: torch writes the file's name into the archive
+    with path.open("wb") as stream:
+        try:
+            torch.save(_canonical({"format": FORMAT, **content}), stream)
+        except RuntimeError as error:
+            # torch hides the system's error behind one about its own position in the file
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def _canonical(value: Any) -> Any:

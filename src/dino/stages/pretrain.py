@@ -1,4 +1,4 @@
-"""pretrain: train a student and its momentum teacher on the prepared images."""
+"""pretrain: train a student and its teacher on the prepared images."""
 
 import os
 import shutil
@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING
 import torch
 
 from dino.core.artifacts import sha256_of_file, write_json, write_text
+from dino.core.distributed import from_main, is_main, local_world_size, process_group, rank
+from dino.core.distributed import world_size as number_of_processes
 from dino.core.errors import CollapseError
 from dino.core.paths import Project
 from dino.core.provenance import Stopwatch, provenance
 from dino.data.dataset import PreparedDataset
+from dino.model.checkpoint import save_checkpoint
+from dino.training.checkpoints import CheckpointFolder
+from dino.training.interruption import Interruption
 from dino.training.monitor import log_csv
 from dino.training.pretrain import Pretraining
 
@@ -19,49 +24,80 @@ if TYPE_CHECKING:
 
 
 def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
-    """Write artifacts/RUN/checkpoint.pth and results/RUN/pretrain.csv.
+    """Write artifacts/RUN/checkpoint.pth and results/runs/RUN/pretrain.csv.
 
     What an interrupted run continues from lies in work/RUN/FINGERPRINT: other parameters never
-    meet it, and a finished run removes it.
+    meet it, and a finished run leaves its milestones there alone. Several processes that a
+    launcher started train together; the first of them writes.
     """
+    torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // local_world_size()))
+    with process_group(), Interruption() as interruption:
+        _pretrain(project, parameters, run, interruption)
+
+
+def _pretrain(
+    project: Project, parameters: "Parameters", run: "Run", interruption: Interruption
+) -> None:
     stopwatch = Stopwatch()
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
     paths = project.run(run.name)
     architecture = parameters.architectures[run.architecture]
+    config = parameters.pretrain
     dataset = PreparedDataset.open(project.data)
-    training = Pretraining(dataset, architecture, parameters.pretrain, run.seed)
-    state = paths.work / training.fingerprint[:16] / "checkpoint.pth"
-    if state.is_file():
-        training.resume(state)
-        print(f"continuing from step {training.step} of {len(training.schedules)}", flush=True)
+    training = Pretraining(dataset, architecture, config, run.seed)
+    folder = CheckpointFolder(paths.work / training.fingerprint[:16], config.checkpoints.keep)
+    newest = from_main(folder.newest() if is_main() else None)
+    if newest is not None:
+        training.restore(folder.load(newest))
+        if is_main():
+            print(f"continuing from step {training.step} of {len(training.schedules)}", flush=True)
 
     def write_log(training: Pretraining) -> None:
-        write_text(paths.training_log, log_csv(training.log))
+        if is_main():
+            write_text(paths.training_log, log_csv(training.log))
+
+    def save(training: Pretraining) -> None:
+        if not is_main():
+            return
+        folder.save(training.step, training.content())
+        every, epoch = config.checkpoints.milestone_epochs, training.finished_epochs
+        if every and epoch is not None and epoch % every == 0:
+            folder.milestone(epoch, training.content())
 
     started_at_step = training.step
     try:
-        training.train(on_log=write_log, on_interval=lambda training: training.save(state))
+        training.train(on_log=write_log, on_checkpoint=save, interruption=interruption)
     except CollapseError as error:
-        kept = f"the last good checkpoint is {state}" if state.is_file() else "none was saved yet"
-        raise CollapseError(f"step {training.step}: {error}; {kept}") from None
+        kept = folder.newest() if is_main() else None
+        text = f"the last good checkpoint is {kept}" if kept else "no checkpoint was saved yet"
+        if training.failure is not None:
+            report = paths.work / f"not_finite-rank{rank()}.json"
+            write_json(report, training.failure)
+            text += f"; all norms and images stand in {report}"
+        raise CollapseError(f"{error}; {text}") from None
+    if not is_main():
+        return
     write_log(training)
-    training.save(paths.checkpoint)
+    save_checkpoint(paths.checkpoint, training.content())
     write_json(
         paths.provenance("pretrain"),
         provenance(
             "pretrain",
-            {"architecture": architecture, "pretrain": parameters.pretrain},
+            {"architecture": architecture, "pretrain": config},
             project.root,
             stopwatch,
             seed=run.seed,
             data=dataset.fingerprint,
             precision=training.precision,
             device=str(training.device),
+            processes=number_of_processes(),
             threads=torch.get_num_threads(),
-            shards=training.shards,
+            shards=training.stepper.shards,
             steps=training.step - started_at_step,
             resumed_at_step=started_at_step,
+            skipped_steps=training.skipped,
             checkpoint=sha256_of_file(paths.checkpoint),
         ),
     )
-    shutil.rmtree(paths.work, ignore_errors=True)
+    folder.clear()
+    if not any(paths.work.rglob("*.pth")):
+        shutil.rmtree(paths.work, ignore_errors=True)

@@ -36,6 +36,17 @@ class LogRow:
     kl: float
     gradient_norm: float
     """Of all gradients together, before clipping."""
+    center_norm: float
+    prototype_share: float
+    """Mean probability of the prototype that the teacher prefers: 1/K when uniform, 1 when one
+    prototype wins for all images.
+    """
+    feature_std: float
+    """Of the teacher's L2-normalised features over the batch, times √dim: 0 when all are equal,
+    1 when they point everywhere.
+    """
+    skipped_steps: int
+    """Steps that fp16 overflow has undone so far."""
     online_knn_top1: float | None
     """In percent, on val; None between the epochs that compute it."""
 
@@ -48,6 +59,7 @@ class LogRow:
         step: int,
         epoch: float,
         images: int,
+        skipped_steps: int,
         online_knn_top1: float | None,
     ) -> "LogRow":
         """The row of the steps that `measured` comes from, one `measure` each."""
@@ -56,6 +68,7 @@ class LogRow:
             step=step,
             epoch=epoch,
             images=images,
+            skipped_steps=skipped_steps,
             learning_rate=values.learning_rate,
             weight_decay=values.weight_decay,
             teacher_momentum=values.teacher_momentum,
@@ -72,13 +85,33 @@ class LogRow:
         return text
 
 
-_MEASURED = ("loss", "teacher_entropy", "kl", "gradient_norm")
+_MEASURED = (
+    "loss",
+    "teacher_entropy",
+    "kl",
+    "gradient_norm",
+    "center_norm",
+    "prototype_share",
+    "feature_std",
+)
 
 
-def measure(result: StepResult) -> Float[Tensor, " measured"]:
-    """What the log averages over steps, in the order of _MEASURED; stays on the device."""
-    loss = result.loss
-    numbers = (loss.loss.detach(), loss.teacher_entropy, loss.kl, result.gradient_norms.norm())
+def measure(
+    result: StepResult, center: Float[Tensor, "1 prototypes"]
+) -> Float[Tensor, " measured"]:
+    """What the log averages over steps, in the order of _MEASURED; stays on the device.
+
+    The variance of unit vectors is what the square of their mean leaves of 1.
+    """
+    numbers = (
+        result.loss,
+        result.teacher_entropy,
+        result.kl,
+        result.gradient_norms.norm(),
+        center.norm(),
+        result.mean_distribution.max(),
+        (1 - result.mean_feature.square().sum()).clamp(min=0).sqrt(),
+    )
     return torch.stack([number.float() for number in numbers])
 
 

@@ -5,35 +5,54 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
+from jaxtyping import Int64
 from torch import Tensor
 from tqdm import tqdm
 
-from dino.core.artifacts import fingerprint
+from dino.core.artifacts import fingerprint, sha256_of_file
 from dino.core.configuration.architecture import ArchitectureConfig
 from dino.core.configuration.pretrain import PretrainConfig
-from dino.core.errors import CheckpointError, DataError
+from dino.core.distributed import is_main, local_world_size, rank, world_size
+from dino.core.errors import (
+    CheckpointError,
+    CollapseError,
+    ConfigurationError,
+    DataError,
+    InterruptedTraining,
+)
 from dino.core.precision import best_device, resolve_precision
 from dino.core.provenance import code_fingerprint, plain
-from dino.core.seeding import stream
 from dino.data.dataset import PreparedDataset
 from dino.data.loader import CropBatch, CropDataset, EpochBatches, crop_loader
-from dino.model.checkpoint import load_checkpoint, save_checkpoint
 from dino.model.student_teacher import build_student_teacher
 from dino.objective.center import Center
 from dino.optim.parameter_groups import build_optimizer
+from dino.training.interruption import Interruption, ignore_signals
 from dino.training.monitor import LogRow, OnlineKnn, measure
-from dino.training.step import Schedules, Stepper, shards_for
+from dino.training.schedules import Schedules
+from dino.training.step import Stepper, StepResult, shards_for
 
 LOG_EVERY_STEPS = 20
 _CODE = ("data", "model", "objective", "optim", "features", "training")
-# first word of the random streams' keys; dino.data.loader has 0 and 1
-_DROP_PATH = 2
+_IMAGES_NAMED = 5
+
+Callback = Callable[["Pretraining"], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Taken:
+    """A step that was queued; nobody may have waited for its numbers yet."""
+
+    step: int
+    result: StepResult
+    images: Int64[Tensor, " batch"]
 
 
 class Pretraining:
-    """A pretraining run in memory: `train` moves it, `save` and `resume` keep it."""
+    """A pretraining run in memory: `train` moves it, `content` and `restore` keep it."""
 
     def __init__(
         self,
@@ -49,32 +68,53 @@ class Pretraining:
         self.device = best_device()
         self.precision = resolve_precision(config.precision, self.device)
         self.networks = build_student_teacher(architecture, config.head, seed).to(self.device)
-        self.shards = shards_for(self.networks.student, self.device, architecture.drop_path)
         self.center = Center(config.head.out_dim, config.loss.center_momentum).to(self.device)
         self.optimizer = build_optimizer(self.networks.student, config.optimizer)
-        self.batches = EpochBatches(dataset.indices("train"), config.batch_size, seed)
-        if len(self.batches) == 0:
-            raise DataError(
-                f"pretrain.batch_size: expected at most the {len(self.batches.images)} training "
-                f"images, got {config.batch_size}"
-            )
+        self.batches = _epoch_batches(dataset, config.batch_size, seed)
         self.schedules = Schedules(config, len(self.batches))
+        self.stepper = Stepper(
+            self.networks,
+            self.center,
+            self.optimizer,
+            config,
+            self.precision,
+            seed=seed,
+            shards=shards_for(self.networks.student, self.device, config),
+        )
         self.online_knn = OnlineKnn(dataset, config.online_knn_bank, config.crops.global_size_px)
         self.step = 0
+        """Batches that were seen."""
+        self.skipped = 0
+        """Of these, the ones that fp16 overflow has undone: the schedules stand still in them."""
         self.log: list[LogRow] = []
         self.measured: list[Tensor] = []
         """Of the steps since the last row of the log."""
+        self.failure: dict[str, Any] | None = None
+        """Of the step that was not finite: which one, its gradient norms and its images."""
+        self._last: _Taken | None = None
+
+    @property
+    def finished_epochs(self) -> int | None:
+        """How many epochs are done, at the end of one; None in the middle."""
+        epochs, steps = divmod(self.step, len(self.batches))
+        return epochs if steps == 0 else None
 
     @property
     def fingerprint(self) -> str:
-        """Identifies everything that the checkpoint and the log depend on, the code included."""
+        """Identifies everything that the checkpoint and the log depend on, the code included.
+
+        Not the number of processes: another number continues with the same crops, and differs by
+        the rounding of a sum in another order.
+        """
         config = plain(self.config)
-        # how often a state is saved changes nothing that is computed
-        del config["checkpoints"]
+        # how often a state is saved, and what is said about it, changes nothing that is computed
+        del config["checkpoints"], config["monitor"]
+        files = (self.config.initial, self.config.teacher.checkpoint)
         return fingerprint(
             {
                 "architecture": plain(self.architecture),
                 "pretrain": config,
+                "files": [sha256_of_file(Path(file)) for file in files if file],
                 "code": code_fingerprint(_CODE),
                 "seed": self.seed,
                 "data": self.dataset.fingerprint,
@@ -82,56 +122,90 @@ class Pretraining:
             }
         )
 
-    def train(
-        self, on_log: Callable[["Pretraining"], None], on_interval: Callable[["Pretraining"], None]
-    ) -> None:
+    def train(self, on_log: Callback, on_checkpoint: Callback, interruption: Interruption) -> None:
         """Train to the last epoch.
 
-        `on_log` is called after every new row of the log, `on_interval` every
-        `checkpoint_minutes` and at each epoch's end.
+        `on_log` is called after every new row of the log, `on_checkpoint` every
+        `checkpoints.minutes`, at each epoch's end and before `InterruptedTraining` is raised for a
+        signal. Raises `CollapseError` when a step is not finite; no checkpoint has seen it then.
         """
-        stepper = Stepper(
-            self.networks,
-            self.center,
-            self.optimizer,
-            self.config,
-            self.precision,
-            shards=self.shards,
-        )
         crops = CropDataset(self.dataset, self.config.crops, self.seed)
-        saved_at = time.monotonic()
         with tqdm(
             total=len(self.schedules) * self.config.batch_size,
             initial=self.step * self.config.batch_size,
             desc="pretrain",
             unit="images",
             mininterval=5,
+            disable=not is_main(),
         ) as progress:
             while self.step < len(self.schedules):
                 epoch, self.batches.first_batch = divmod(self.step, len(self.batches))
                 self.batches.epoch = epoch
-                for batch in crop_loader(crops, self.batches, worker_count()):
-                    self._step(stepper, batch, epoch)
+                saved_at = time.monotonic()
+                for batch in crop_loader(crops, self.batches, worker_count(), ignore_signals):
+                    stop = self._step(batch, epoch, interruption)
                     progress.update(self.config.batch_size)
-                    epoch_ends = self.step % len(self.batches) == 0
+                    epoch_ends = self.finished_epochs is not None
+                    if epoch_ends:
+                        self.stepper.teacher.after_epoch()
                     if self.step % LOG_EVERY_STEPS == 0 or epoch_ends:
                         self._log(epoch_ends)
                         progress.set_postfix_str(self.log[-1].progress_text())
                         on_log(self)
                     minutes = (time.monotonic() - saved_at) / 60
-                    if minutes >= self.config.checkpoints.minutes or epoch_ends:
-                        on_interval(self)
+                    if minutes >= self.config.checkpoints.minutes or epoch_ends or stop:
+                        self._verify(self._last)
+                        on_checkpoint(self)
                         saved_at = time.monotonic()
+                    if stop and self.step < len(self.schedules):
+                        raise InterruptedTraining(interruption.requested, self.step)
 
-    def _step(self, stepper: Stepper, batch: CropBatch, epoch: int) -> None:
-        values = self.schedules.at(self.step)
-        # drop path draws from the global stream: its masks must not depend on the history
-        torch.manual_seed(int(stream(_DROP_PATH, self.seed, self.step).integers(2**63)))
-        self.measured.append(measure(stepper.step(batch.normalised(self.device), epoch, values)))
+    def _step(self, batch: CropBatch, epoch: int, interruption: Interruption) -> bool:
+        """Whether a process was asked to stop, as all of them learnt in the step before."""
+        values = self.schedules.at(self.step - self.skipped)
+        result = self.stepper.step(
+            batch.crops,
+            epoch,
+            values,
+            step=self.step,
+            images=batch.images,
+            stop=interruption.requested is not None,
+        )
+        before, self._last = self._last, _Taken(self.step, result, batch.images)
+        self.measured.append(measure(result, self.center.value))
         self.step += 1
+        self.skipped += result.skipped
+        # only now, when the device has its next work, is the step before waited for
+        self._verify(before)
+        return before is not None and bool(before.result.stop > 0)
+
+    def _verify(self, taken: _Taken | None) -> None:
+        """Raise `CollapseError` for a step that was not finite."""
+        if taken is not None and not taken.result.finite:
+            raise self._not_finite(taken)
+
+    def _not_finite(self, taken: _Taken) -> CollapseError:
+        names = [n for n, p in self.networks.student.named_parameters() if p.requires_grad]
+        norms = dict(zip(names, taken.result.gradient_norms.tolist(), strict=False))
+        ids = self.dataset.manifest["id"].iloc[taken.images.numpy()].tolist()
+        loss = float(taken.result.loss)
+        self.failure = {
+            "step": taken.step,
+            "epoch": taken.step // len(self.batches),
+            "loss": str(loss),
+            "gradient_norms": {name: str(norm) for name, norm in norms.items()},
+            "images": ids,
+        }
+        bad = [name for name, norm in norms.items() if not torch.isfinite(torch.tensor(norm))]
+        more = f" and {len(ids) - _IMAGES_NAMED} more" if len(ids) > _IMAGES_NAMED else ""
+        return CollapseError(
+            f"step {taken.step} (epoch {self.failure['epoch']}): the loss is {loss}, the gradients "
+            f"of {len(bad)} of {len(norms)} parameters are not finite"
+            f"{f', the first {bad[0]}' if bad else ''}; images {', '.join(ids[:_IMAGES_NAMED])}"
+            f"{more}; lower pretrain.optimizer.learning_rate or set pretrain.precision: float32"
+        )
 
     def _log(self, epoch_ends: bool) -> None:
-        values = self.schedules.at(self.step - 1)
         epoch = self.step / len(self.batches)
         every = self.config.online_knn_every_epochs
         knn_is_due = (
@@ -140,53 +214,71 @@ class Pretraining:
         self.log.append(
             LogRow.of(
                 self.measured,
-                values,
+                self.schedules.at(max(self.step - self.skipped - 1, 0)),
                 step=self.step,
                 epoch=epoch,
                 images=self.step * self.config.batch_size,
+                skipped_steps=self.skipped,
                 online_knn_top1=(
                     self.online_knn.top1(self.networks.teacher.backbone, self.device)
-                    if knn_is_due
+                    if knn_is_due and is_main()
                     else None
                 ),
             )
         )
         self.measured.clear()
 
-    def save(self, path: Path) -> None:
-        """Write all that the next step depends on."""
-        save_checkpoint(
-            path,
-            {
-                "fingerprint": self.fingerprint,
-                "architecture": plain(self.architecture),
-                "seed": self.seed,
-                "student": self.networks.student.state_dict(),
-                "teacher": self.networks.teacher.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "center": self.center.value,
-                "step": self.step,
-                "log": [dataclasses.asdict(row) for row in self.log],
-                "measured": torch.stack(self.measured) if self.measured else torch.empty(0),
-            },
-        )
+    def content(self) -> dict[str, Any]:
+        """All that the next step depends on, as a checkpoint holds it."""
+        return {
+            "fingerprint": self.fingerprint,
+            "architecture": plain(self.architecture),
+            "head": plain(self.config.head),
+            "seed": self.seed,
+            "student": self.networks.student.state_dict(),
+            "teacher": self.networks.teacher.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.stepper.scaler.state_dict(),
+            "center": self.center.value,
+            "step": self.step,
+            "skipped": self.skipped,
+            "log": [dataclasses.asdict(row) for row in self.log],
+            "measured": torch.stack(self.measured) if self.measured else torch.empty(0),
+        }
 
-    def resume(self, path: Path) -> None:
-        """Continue from a checkpoint; raises `CheckpointError` for one of another training."""
-        content = load_checkpoint(path)
+    def restore(self, content: dict[str, Any]) -> None:
+        """Continue from what `content` gave; raises `CheckpointError` for another training's."""
         if content["fingerprint"] != self.fingerprint:
             raise CheckpointError(
-                f"{path}: belongs to other parameters, data or precision; delete it to start anew"
+                "the checkpoint belongs to other parameters, data or precision; delete it to start "
+                "anew"
             )
         self.networks.student.load_state_dict(content["student"])
         self.networks.teacher.load_state_dict(content["teacher"])
         self.optimizer.load_state_dict(content["optimizer"])
+        self.stepper.scaler.load_state_dict(content["scaler"])
         self.center.value.copy_(content["center"])
         self.step = content["step"]
+        self.skipped = content["skipped"]
         self.log = [LogRow(**row) for row in content["log"]]
         self.measured = list(content["measured"].to(self.device))
 
 
 def worker_count() -> int:
     """Processes that make crops ahead: one for every two cores, which training uses otherwise."""
-    return max(1, len(os.sched_getaffinity(0)) // 2)
+    return max(1, len(os.sched_getaffinity(0)) // local_world_size() // 2)
+
+
+def _epoch_batches(dataset: PreparedDataset, batch_size: int, seed: int) -> EpochBatches:
+    images = dataset.indices("train")
+    if batch_size > len(images):
+        raise DataError(
+            f"pretrain.batch_size: expected at most the {len(images)} training images, got "
+            f"{batch_size}"
+        )
+    if batch_size % world_size():
+        raise ConfigurationError(
+            f"pretrain.batch_size: expected a multiple of the {world_size()} processes, got "
+            f"{batch_size}"
+        )
+    return EpochBatches(images, batch_size, seed, rank(), world_size())

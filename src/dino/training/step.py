@@ -2,83 +2,56 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor, nn
 
 from dino.core.configuration.pretrain import PretrainConfig
-from dino.core.errors import CollapseError
+from dino.core.distributed import mean_over_ranks
 from dino.core.precision import Precision, autocast
-from dino.model.student_teacher import StudentTeacher
+from dino.data.normalisation import normalised
+from dino.model.batch_norm import has_batch_norm
+from dino.model.drop_path import DropPathKey
+from dino.model.student_teacher import StudentTeacher, TeacherUpdate
 from dino.objective.center import Center
-from dino.objective.dino_loss import GLOBAL_CROPS, DinoLoss, dino_loss, teacher_distribution
+from dino.objective.dino_loss import dino_loss
+from dino.objective.mse_loss import mse_loss
+from dino.objective.teacher_distribution import teacher_distribution
+from dino.objective.views import GLOBAL_CROPS
 from dino.optim.gradients import clip_each, freeze_last_layer
 from dino.optim.parameter_groups import set_step_values
-from dino.optim.schedules import (
-    cosine_schedule,
-    scaled_learning_rate,
-    teacher_temperature_schedule,
-)
+from dino.training.schedules import StepValues
 
-
-@dataclass(frozen=True, kw_only=True)
-class StepValues:
-    """What the schedules say for one step."""
-
-    learning_rate: float
-    weight_decay: float
-    teacher_momentum: float
-    teacher_temperature: float
-
-
-class Schedules:
-    """All schedules of a training of `config.epochs` times `steps_per_epoch` steps."""
-
-    def __init__(self, config: PretrainConfig, steps_per_epoch: int) -> None:
-        optimizer, loss = config.optimizer, config.loss
-        steps = config.epochs * steps_per_epoch
-        self.steps_per_epoch = steps_per_epoch
-        self.learning_rate = cosine_schedule(
-            scaled_learning_rate(optimizer.learning_rate, config.batch_size),
-            optimizer.min_learning_rate,
-            steps,
-            warmup_iterations=int(optimizer.warmup_epochs * steps_per_epoch),
-        )
-        self.weight_decay = cosine_schedule(
-            optimizer.weight_decay, optimizer.final_weight_decay, steps
-        )
-        self.teacher_momentum = cosine_schedule(config.teacher.momentum, 1.0, steps)
-        self.teacher_temperature = teacher_temperature_schedule(
-            loss.warmup_teacher_temperature,
-            loss.teacher_temperature,
-            loss.warmup_teacher_temperature_epochs,
-            config.epochs,
-        )
-
-    def __len__(self) -> int:
-        return len(self.learning_rate)
-
-    def at(self, step: int) -> StepValues:
-        """The values of step `step`, counted from 0."""
-        return StepValues(
-            learning_rate=float(self.learning_rate[step]),
-            weight_decay=float(self.weight_decay[step]),
-            teacher_momentum=float(self.teacher_momentum[step]),
-            teacher_temperature=float(self.teacher_temperature[step // self.steps_per_epoch]),
-        )
+Crop = UInt8[Tensor, "_batch _h _w _c"] | Float[Tensor, "_batch 3 _h _w"]
+"""Pixels as the loader gives them, or numbers that are normalised already."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepResult:
-    """What a step saw before its update."""
+    """What a step saw, over the whole batch of all processes; tensors stay on the device."""
 
-    loss: DinoLoss
-    student_scores: Float[Tensor, "student_rows prototypes"]
-    teacher_scores: Float[Tensor, "teacher_rows prototypes"]
+    loss: Float[Tensor, ""]
+    teacher_entropy: Float[Tensor, ""]
+    kl: Float[Tensor, ""]
+    mean_distribution: Float[Tensor, " prototypes"]
+    """These three as in `DinoLoss`."""
+    mean_feature: Float[Tensor, " dim"]
+    """The teacher's L2-normalised features, averaged."""
+    stop: Float[Tensor, ""]
+    """Share of the processes that were asked to stop."""
     gradient_norms: Float[Tensor, " parameters"]
-    """Before clipping, in the order of the student's parameters that have a gradient."""
+    """Before clipping, in the order of `Stepper.trainable`."""
+    skipped: bool = False
+    """Whether fp16 overflowed: then neither networks nor center nor schedules move."""
+
+    @property
+    def finite(self) -> Bool[Tensor, ""]:
+        """Whether loss and gradients are numbers; an overflow of fp16 alone counts as finite."""
+        finite = torch.isfinite(self.loss)
+        return finite if self.skipped else finite & torch.isfinite(self.gradient_norms).all()
 
 
 class Stepper:
@@ -92,12 +65,14 @@ class Stepper:
         config: PretrainConfig,
         precision: Precision,
         shards: int = 1,
+        seed: int = 0,
     ) -> None:
-        """`shards` parts of a batch are computed at a time, each in a thread of its own.
+        """`seed` is that of drop path's masks.
 
-        On a processor small networks gain by it: their operations are too short to be divided
-        among cores one by one. It equals the whole batch up to rounding, for networks in which
-        the images of a batch do not meet; `shards_for` says how many a network may have.
+        `shards` parts of a batch are computed at a time, each in a thread of its own. On a
+        processor networks gain by it: their operations are too short to be divided among
+        cores one by one. It equals the whole batch up to rounding, for networks in which the
+        images of a batch do not meet; `shards_for` says how many a network may have.
         """
         self.networks = networks
         self.center = center
@@ -105,106 +80,162 @@ class Stepper:
         self.config = config
         self.precision = precision
         self.shards = shards
+        self.seed = seed
+        self.teacher = TeacherUpdate(networks, config.teacher.kind)
         self.trainable = [p for p in networks.student.parameters() if p.requires_grad]
+        self.device = self.trainable[0].device
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
         self._threads = ThreadPoolExecutor(
             shards, thread_name_prefix="shard", initializer=lambda: torch.set_num_threads(1)
         )
 
     def step(
-        self, crops: Sequence[Float[Tensor, "_batch 3 _h _w"]], epoch: int, values: StepValues
+        self,
+        crops: Sequence[Crop],
+        epoch: int,
+        values: StepValues,
+        *,
+        step: int = 0,
+        images: Int64[Tensor, " batch"] | None = None,
+        stop: bool = False,
     ) -> StepResult:
         """Move the networks by one batch of crops, the two global ones first.
 
-        Raises `CollapseError` before anything has moved when the loss is not finite.
+        Drop path's masks depend on `step` and on the indices of the `images` (None: 0, 1, …).
+        `stop` tells the other processes that this one was asked to stop. Nothing waits for the
+        device here (but for fp16): whoever needs to know whether the result is `finite` asks for
+        it when it suits.
         """
         config = self.config
         set_step_values(self.optimizer, values.learning_rate, values.weight_decay)
-        results, gradients = self._forward_backward(crops, values.teacher_temperature)
-        result = _joined(results)
-        if not torch.isfinite(result.loss.loss):
-            raise CollapseError(
-                f"the loss is {result.loss.loss.item()} in epoch {epoch}; lower "
-                "pretrain.optimizer.learning_rate or set pretrain.precision: float32"
-            )
-        self.center.update(result.teacher_scores)
+        if images is None:
+            images = torch.arange(len(crops[0]))
+        gradients, seen = self._forward_backward(crops, images, step, values.teacher_temperature)
+        stop_share = torch.tensor(float(stop), device=self.device)
+        # all that is reduced over processes is a mean, so one reduction serves gradients, center
+        # and log; pieces of a batch and processes are then the same sum
+        mean_over_ranks([*gradients, *seen, stop_share])
+        loss, teacher_entropy, kl, distribution, scores, feature = seen
 
         for parameter, gradient in zip(self.trainable, gradients, strict=True):
             parameter.grad = gradient
+        self.scaler.unscale_(self.optimizer)
         gradient_norms = clip_each(self.trainable, config.optimizer.clip_norm)
         freeze_last_layer(self.networks.student, epoch, config.optimizer.freeze_last_layer_epochs)
-        self.optimizer.step()
-        self.networks.update_teacher(values.teacher_momentum)
-        return replace(result, gradient_norms=gradient_norms)
-
-    def _forward_backward(
-        self, crops: Sequence[Float[Tensor, "_batch 3 _h _w"]], teacher_temperature: float
-    ) -> tuple[list[StepResult], list[Tensor]]:
-        """What each shard saw, and the gradients of the mean loss over the whole batch."""
-        batch = len(crops[0])
-        count = min(self.shards, batch)
-        shards = list(zip(*(crop.tensor_split(count) for crop in crops), strict=True))
-
-        def compute(shard: tuple[Tensor, ...]) -> tuple[StepResult, tuple[Tensor, ...]]:
-            result = self._forward(shard, teacher_temperature)
-            weighted = result.loss.loss * (len(shard[0]) / batch)
-            return result, torch.autograd.grad(weighted, self.trainable)
-
-        if len(shards) == 1:
-            result, gradients = compute(shards[0])
-            return [result], list(gradients)
-        results, parts = zip(*self._threads.map(compute, shards), strict=True)
-        total = list(parts[0])
-        # in the order of the shards: the sum must not depend on which thread ends first
-        for part in parts[1:]:
-            torch._foreach_add_(total, part)
-        return list(results), total
-
-    def _forward(self, crops: Sequence[Tensor], teacher_temperature: float) -> StepResult:
-        with autocast(self.precision, crops[0].device):
-            with torch.no_grad():
-                teacher_scores = self.networks.teacher(crops[:GLOBAL_CROPS])
-            student_scores = self.networks.student(crops)
-        probabilities = teacher_distribution(teacher_scores, self.center.value, teacher_temperature)
+        self.teacher.before_step()
+        skipped = self._optimize()
+        if not skipped:
+            self.center.update(scores)
+            self.teacher.after_step(values.teacher_momentum)
+        for parameter in self.trainable:
+            parameter.grad = None
         return StepResult(
-            loss=dino_loss(student_scores, probabilities, self.config.loss.student_temperature),
-            student_scores=student_scores,
-            teacher_scores=teacher_scores,
-            gradient_norms=torch.empty(0),
+            loss=loss,
+            teacher_entropy=teacher_entropy,
+            kl=kl,
+            mean_distribution=distribution,
+            mean_feature=feature,
+            stop=stop_share,
+            gradient_norms=gradient_norms,
+            skipped=skipped,
         )
 
+    def _optimize(self) -> bool:
+        """Whether fp16 overflowed, so that the optimizer left everything as it was."""
+        if not self.scaler.is_enabled():
+            self.optimizer.step()
+            return False
+        scale = self.scaler.get_scale()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return self.scaler.get_scale() < scale
 
-def shards_for(student: nn.Module, device: torch.device, drop_path: float) -> int:
+    def _forward_backward(
+        self,
+        crops: Sequence[Crop],
+        images: Int64[Tensor, " batch"],
+        step: int,
+        teacher_temperature: float,
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Gradients of the mean loss, and what `_forward` saw, over this process's batch."""
+        batch = len(images)
+        count = min(self.config.micro_batches * self.shards, batch)
+        pieces = list(zip(*(part.tensor_split(count) for part in (images, *crops)), strict=True))
+
+        def compute(pieces: Sequence[Sequence[Tensor]]) -> tuple[list[Tensor], list[Tensor]]:
+            gradients: list[Tensor] = []
+            seen: list[Tensor] = []
+            for images, *crops in pieces:
+                share = len(images) / batch
+                key = DropPathKey(seed=self.seed, step=step, images=images)
+                loss, statistics = self._forward(crops, key, teacher_temperature)
+                parts = torch.autograd.grad(self.scaler.scale(loss * share), self.trainable)
+                gradients = _sum(gradients, parts)
+                seen = _sum(seen, torch._foreach_mul(statistics, share))
+            return gradients, seen
+
+        if self.shards == 1:
+            return compute(pieces)
+        each = [pieces[shard :: self.shards] for shard in range(min(self.shards, count))]
+        gradients: list[Tensor] = []
+        seen: list[Tensor] = []
+        # in the order of the shards: the sum must not depend on which thread ends first
+        for parts, statistics in self._threads.map(compute, each):
+            gradients, seen = _sum(gradients, parts), _sum(seen, statistics)
+        return gradients, seen
+
+    def _forward(
+        self, crops: Sequence[Crop], key: DropPathKey, teacher_temperature: float
+    ) -> tuple[Float[Tensor, ""], list[Tensor]]:
+        """The loss of a piece of a batch, and means over its rows: loss, teacher's entropy, KL,
+        teacher's distribution, scores and feature.
+        """
+        inputs = [_network_input(crop, self.device) for crop in crops]
+        student, teacher = self.networks.student, self.networks.teacher
+        with autocast(self.precision, self.device):
+            with torch.no_grad():
+                features = teacher.features(inputs[:GLOBAL_CROPS])
+                scores = teacher.head(features).float()
+            student_scores = student(inputs, key)
+        config = self.config.loss
+        distribution = teacher_distribution(
+            scores, self.center.value, teacher_temperature, config.centering
+        )
+        if config.name == "mse":
+            result = mse_loss(student_scores, scores, distribution, config.student_temperature)
+        else:
+            result = dino_loss(student_scores, distribution, config.student_temperature)
+        return result.loss, [
+            result.loss.detach(),
+            result.teacher_entropy,
+            result.kl,
+            result.mean_distribution,
+            scores.mean(dim=0, keepdim=True),
+            F.normalize(features.float(), dim=-1).mean(dim=0),
+        ]
+
+
+def shards_for(student: nn.Module, device: torch.device, config: PretrainConfig) -> int:
     """How many threads may share a batch: one for each core, where images do not meet.
 
-    BatchNorm looks at the whole batch, and drop path draws from a stream that threads would
-    share in no fixed order.
+    BatchNorm and the centering by Sinkhorn-Knopp or softmax look at the whole batch.
     """
-    meets = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in student.modules())
-    if device.type != "cpu" or meets or drop_path > 0:
+    if (
+        device.type != "cpu"
+        or has_batch_norm(student)
+        or config.loss.centering in ("sinkhorn_knopp", "softmax")
+    ):
         return 1
     return torch.get_num_threads()
 
 
-def _joined(results: list[StepResult]) -> StepResult:
-    """The results of a batch's shards as that of the whole batch, rows crop-major again."""
-    if len(results) == 1:
-        return replace(results[0], student_scores=results[0].student_scores.detach())
-    sizes = [len(result.teacher_scores) // GLOBAL_CROPS for result in results]
-    weights = torch.tensor(sizes) / sum(sizes)
+def _network_input(crop: Crop, device: torch.device) -> Float[Tensor, "batch 3 _h _w"]:
+    crop = crop.to(device, non_blocking=True)
+    return normalised(crop.movedim(-1, -3)) if crop.dtype == torch.uint8 else crop
 
-    def mean(values: list[Tensor]) -> Tensor:
-        return (torch.stack(values) * weights).sum()
 
-    def rows(scores: list[Tensor]) -> Tensor:
-        views = [s.detach().unflatten(0, (-1, n)) for s, n in zip(scores, sizes, strict=True)]
-        return torch.cat(views, dim=1).flatten(0, 1)
-
-    return StepResult(
-        loss=DinoLoss(
-            loss=mean([result.loss.loss.detach() for result in results]),
-            teacher_entropy=mean([result.loss.teacher_entropy for result in results]),
-        ),
-        student_scores=rows([result.student_scores for result in results]),
-        teacher_scores=rows([result.teacher_scores for result in results]),
-        gradient_norms=torch.empty(0),
-    )
+def _sum(total: list[Tensor], part: Sequence[Tensor]) -> list[Tensor]:
+    if not total:
+        return list(part)
+    torch._foreach_add_(total, list(part))
+    return total

@@ -110,9 +110,9 @@ class OptimizerConfig:
 class TeacherConfig:
     """How the teacher follows the student (paper: section 5.2)."""
 
-    kind: Literal[
-        "momentum", "student_copy", "previous_iteration", "previous_epoch", "fixed"
-    ] = "momentum"
+    kind: Literal["momentum", "student_copy", "previous_iteration", "previous_epoch", "fixed"] = (
+        "momentum"
+    )
     """student_copy: the student of this very step; previous_iteration and previous_epoch: as it
     was one step or epoch ago; fixed: a trained network, as in classical distillation.
     """

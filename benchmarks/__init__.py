@@ -1,0 +1,1 @@
+"""How fast this project is beside a textbook implementation; `python -m benchmarks` runs it."""

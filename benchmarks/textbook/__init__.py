@@ -1,0 +1,1 @@
+"""The method written plainly, with nothing done for speed: what the benchmarks compare with."""

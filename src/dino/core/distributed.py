@@ -1,0 +1,89 @@
+"""The processes of one training: who this one is, and sums over all of them.
+
+A launcher (torchrun, or a SLURM job) starts the processes and says in the environment who is who;
+without one there is a single process and every function here is free.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from dino.core.errors import ConfigurationError
+
+T = TypeVar("T")
+_LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+
+
+def rank() -> int:
+    """Which of the processes this one is, counted from 0."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def world_size() -> int:
+    """How many processes train together."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_main() -> bool:
+    """Whether this process is the one that writes files and prints."""
+    return rank() == 0
+
+
+def local_world_size() -> int:
+    """How many of the processes share this machine, and its cores."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+@contextmanager
+def process_group() -> Iterator[None]:
+    """A block in which the processes of the environment can talk to each other.
+
+    NCCL where there are GPUs, one for each process of a machine, else gloo. Raises
+    `ConfigurationError` for an environment that says only half of what is needed.
+    """
+    if world_size() == 1:
+        yield
+        return
+    missing = [name for name in _LAUNCHED if name not in os.environ]
+    if missing:
+        raise ConfigurationError(
+            f"WORLD_SIZE={world_size()}: expected {', '.join(missing)} in the environment too; "
+            "start the processes with torchrun, or unset WORLD_SIZE"
+        )
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def mean_over_ranks(tensors: Sequence[Tensor]) -> None:
+    """Replace each tensor, in place, by its mean over all processes.
+
+    They travel as one flat float32 buffer, so that one reduction in one order serves them all.
+    """
+    if world_size() == 1:
+        return
+    flat = torch.cat([tensor.reshape(-1).float() for tensor in tensors])
+    dist.all_reduce(flat)
+    flat /= world_size()
+    parts = flat.split([tensor.numel() for tensor in tensors])
+    torch._foreach_copy_(
+        list(tensors), [part.view_as(t) for part, t in zip(parts, tensors, strict=True)]
+    )
+
+
+def from_main(value: T) -> T:
+    """The main process's `value`, in every process."""
+    if world_size() == 1:
+        return value
+    values = [value]
+    dist.broadcast_object_list(values, src=0)
+    return values[0]
