@@ -41,6 +41,12 @@ def run(arguments: list[str]) -> int:
             from dino.doctor import doctor
 
             return doctor(Path.cwd())
+        if options.command == "convert":
+            from dino.model.checkpoint import load_checkpoint
+            from dino.model.reference_checkpoint import save_reference_checkpoint
+
+            save_reference_checkpoint(options.output, load_checkpoint(options.checkpoint))
+            return 0
         return _run_stage(options)
     except DinoError as error:
         print(f"dino {options.command}: {error}", file=sys.stderr)
@@ -95,6 +101,12 @@ def _parser() -> argparse.ArgumentParser:
             )
     text = "show what this machine offers and what is missing for each stage"
     commands.add_parser("doctor", help=text, description=text[0].upper() + text[1:] + ".")
+    text = "write a training checkpoint in the format of the reference implementation"
+    command = commands.add_parser(
+        "convert", help=text, description=text[0].upper() + text[1:] + "."
+    )
+    command.add_argument("checkpoint", type=Path, help="such as artifacts/RUN/checkpoint.pth")
+    command.add_argument("output", type=Path, help="the .pth file to write")
     return parser
 
 

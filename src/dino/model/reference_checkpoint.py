@@ -1,6 +1,7 @@
-"""Checkpoints in the format of the reference implementation, read without running their code."""
+"""Checkpoints in the format of the reference implementation: read without running code, written."""
 
 import argparse
+import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dino.core.artifacts import replacing
 from dino.core.errors import CheckpointError
 
 # what a training checkpoint holds besides tensors: its options, and learning rates that the
@@ -22,6 +24,7 @@ _ALLOWED = [
     np.dtypes.Float64DType,
 ]
 _BACKBONE, _HEAD = "backbone.", "head."
+_PATCH = re.compile(r"_patch(\d+)_\d+")
 
 State = dict[str, Tensor]
 
@@ -37,7 +40,7 @@ class ReferenceNetwork:
 
 @dataclass(frozen=True, kw_only=True)
 class ReferenceCheckpoint:
-    """What can be used of a reference checkpoint; a backbone-only file has a teacher alone."""
+    """What can be used of a checkpoint; a backbone-only file has a teacher alone."""
 
     teacher: ReferenceNetwork
     student: ReferenceNetwork | None = None
@@ -46,11 +49,14 @@ class ReferenceCheckpoint:
     """Number of finished epochs."""
     arguments: dict[str, Any] | None = None
     optimizer: dict[str, Any] | None = None
+    architecture: dict[str, Any] | None = None
+    """As `ArchitectureConfig` has it; in this project's own checkpoints alone."""
 
 
 def load_reference_checkpoint(path: Path) -> ReferenceCheckpoint:
     """The networks in a full training checkpoint or in a file with a backbone's weights alone.
 
+    This project's own checkpoints have the same parts under the same names and are read as well.
     Nothing but tensors, numbers, text and the types of an allow-list is unpickled. Raises
     `CheckpointError` when the file is missing, damaged or holds anything else.
     """
@@ -71,11 +77,50 @@ def load_reference_checkpoint(path: Path) -> ReferenceCheckpoint:
     return ReferenceCheckpoint(
         teacher=_network(content["teacher"], path),
         student=_network(content["student"], path) if "student" in content else None,
-        center=content.get("dino_loss", {}).get("center"),
+        center=content.get("dino_loss", content).get("center"),
         epoch=content.get("epoch"),
         arguments=dict(vars(arguments)) if arguments is not None else None,
         optimizer=content.get("optimizer"),
+        architecture=content.get("architecture"),
     )
+
+
+def save_reference_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Write what `load_checkpoint` gave in the reference's format, atomically.
+
+    Student, teacher, center, optimizer and the number of finished epochs, with the arguments that
+    say how to build the networks. Raises `CheckpointError` for a student with a predictor, which
+    the reference does not have.
+    """
+    architecture, head = content["architecture"], content["head"]
+    if head["predictor"]:
+        raise CheckpointError(
+            "pretrain.head.predictor: expected false for the reference's format, which has no "
+            "place for a predictor, got true"
+        )
+    patch = _PATCH.search(architecture["timm_name"])
+    log = content["log"]
+    converted = {
+        # the reference wraps the student for several processes, the teacher not
+        "student": {f"module.{name}": value for name, value in content["student"].items()},
+        "teacher": content["teacher"],
+        "optimizer": content["optimizer"],
+        "epoch": int(log[-1]["epoch"]) if log else 0,
+        "args": argparse.Namespace(
+            arch=_PATCH.split(architecture["timm_name"])[0],
+            patch_size=architecture["patch_size_px"] or (int(patch[1]) if patch else None),
+            drop_path_rate=architecture["drop_path"],
+            out_dim=head["out_dim"],
+            norm_last_layer=head["norm_last_layer"],
+            use_bn_in_head=head["batch_norm"],
+            seed=content["seed"],
+        ),
+        "dino_loss": {"center": content["center"]},
+    }
+    if content["scaler"]:
+        converted["fp16_scaler"] = content["scaler"]
+    with replacing(path) as temporary, temporary.open("wb") as stream:
+        torch.save(converted, stream)
 
 
 def _network(state: State, path: Path) -> ReferenceNetwork:

@@ -27,12 +27,11 @@ from dino.core.precision import best_device, resolve_precision
 from dino.core.provenance import code_fingerprint, plain
 from dino.data.dataset import PreparedDataset
 from dino.data.loader import CropBatch, CropDataset, EpochBatches, crop_loader
-from dino.model.student_teacher import build_student_teacher
-from dino.objective.center import Center
 from dino.optim.parameter_groups import build_optimizer
 from dino.training.interruption import Interruption, ignore_signals
 from dino.training.monitor import LogRow, OnlineKnn, measure
 from dino.training.schedules import Schedules
+from dino.training.starting_point import starting_point
 from dino.training.step import Stepper, StepResult, shards_for
 
 LOG_EVERY_STEPS = 20
@@ -67,8 +66,10 @@ class Pretraining:
         self.seed = seed
         self.device = best_device()
         self.precision = resolve_precision(config.precision, self.device)
-        self.networks = build_student_teacher(architecture, config.head, seed).to(self.device)
-        self.center = Center(config.head.out_dim, config.loss.center_momentum).to(self.device)
+        self.networks, self.center = starting_point(architecture, config, seed, self.device)
+        fixed = config.teacher.kind == "fixed"
+        self.learner = self.networks.student if fixed else self.networks.teacher
+        """The network that comes out of the training."""
         self.optimizer = build_optimizer(self.networks.student, config.optimizer)
         self.batches = _epoch_batches(dataset, config.batch_size, seed)
         self.schedules = Schedules(config, len(self.batches))
@@ -220,7 +221,7 @@ class Pretraining:
                 images=self.step * self.config.batch_size,
                 skipped_steps=self.skipped,
                 online_knn_top1=(
-                    self.online_knn.top1(self.networks.teacher.backbone, self.device)
+                    self.online_knn.top1(self.learner.backbone, self.device)
                     if knn_is_due and is_main()
                     else None
                 ),
@@ -229,14 +230,22 @@ class Pretraining:
         self.measured.clear()
 
     def content(self) -> dict[str, Any]:
-        """All that the next step depends on, as a checkpoint holds it."""
+        """All that the next step depends on, as a checkpoint holds it.
+
+        In place of a fixed teacher, which has a file of its own, stands what is learnt from it.
+        """
+        learner = self.learner.state_dict()
         return {
             "fingerprint": self.fingerprint,
             "architecture": plain(self.architecture),
             "head": plain(self.config.head),
             "seed": self.seed,
             "student": self.networks.student.state_dict(),
-            "teacher": self.networks.teacher.state_dict(),
+            "teacher": {
+                name: value
+                for name, value in learner.items()
+                if not name.startswith("head.predictor.")
+            },
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.stepper.scaler.state_dict(),
             "center": self.center.value,
@@ -254,7 +263,8 @@ class Pretraining:
                 "anew"
             )
         self.networks.student.load_state_dict(content["student"])
-        self.networks.teacher.load_state_dict(content["teacher"])
+        if self.learner is self.networks.teacher:
+            self.networks.teacher.load_state_dict(content["teacher"])
         self.optimizer.load_state_dict(content["optimizer"])
         self.stepper.scaler.load_state_dict(content["scaler"])
         self.center.value.copy_(content["center"])

@@ -1,0 +1,133 @@
+"""What a training starts from: random weights, or those that a checkpoint has learnt."""
+
+from pathlib import Path
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from dino.core.configuration.architecture import ArchitectureConfig
+from dino.core.configuration.pretrain import HeadConfig, PretrainConfig
+from dino.core.distributed import world_size
+from dino.core.errors import CheckpointError
+from dino.core.seeding import seeded
+from dino.model.batch_norm import synchronise_batch_norm
+from dino.model.reference_checkpoint import (
+    ReferenceCheckpoint,
+    ReferenceNetwork,
+    load_reference_checkpoint,
+)
+from dino.model.student_teacher import (
+    MultiCropNetwork,
+    StudentTeacher,
+    build_student_teacher,
+    build_teacher,
+)
+from dino.objective.center import Center
+
+
+def starting_point(
+    architecture: ArchitectureConfig, config: PretrainConfig, seed: int, device: torch.device
+) -> tuple[StudentTeacher, Center]:
+    """The networks and the center before step 0, as `initial` and `teacher.checkpoint` say.
+
+    A full checkpoint gives both networks with their heads and the center, a backbone alone gives
+    both their backbones; optimizer and schedules always begin anew. A fixed teacher brings its
+    own center. Raises `CheckpointError` for a file that does not fit the parameters.
+    """
+    teacher, center_value = None, None
+    if config.teacher.checkpoint is not None:
+        teacher, center_value = fixed_teacher(Path(config.teacher.checkpoint), architecture)
+    networks = build_student_teacher(architecture, config.head, seed, teacher)
+    if config.initial is not None:
+        path = Path(config.initial)
+        checkpoint = load_reference_checkpoint(path)
+        _load(networks.student, checkpoint.student or checkpoint.teacher, path)
+        if teacher is None:
+            _load(networks.teacher, checkpoint.teacher, path)
+            center_value = checkpoint.center
+    networks.to(device)
+    if world_size() > 1:
+        synchronise_batch_norm(networks.student)
+        if teacher is None:
+            synchronise_batch_norm(networks.teacher)
+    center = Center(config.head.out_dim, config.loss.center_momentum).to(device)
+    if center_value is not None:
+        center.value.copy_(center_value)
+    return networks, center
+
+
+def fixed_teacher(
+    path: Path, architecture: ArchitectureConfig
+) -> tuple[MultiCropNetwork, Tensor | None]:
+    """The teacher in a training checkpoint, and the center of its scores.
+
+    A checkpoint of the reference names its architecture by its arguments; one whose name timm does
+    not know has to be of the run's own `architecture`.
+    """
+    checkpoint = load_reference_checkpoint(path)
+    head = _head_of(checkpoint.teacher)
+    if head is None:
+        raise CheckpointError(
+            f"{path}: expected a teacher with a head, whose prototypes the student learns, got a "
+            "backbone alone; as pretrain.initial it can be used"
+        )
+    with seeded(0):
+        network = build_teacher(_architecture_of(checkpoint) or architecture, head)
+    _load(network, checkpoint.teacher, path)
+    return network, checkpoint.center
+
+
+def _architecture_of(checkpoint: ReferenceCheckpoint) -> ArchitectureConfig | None:
+    if checkpoint.architecture is not None:
+        return ArchitectureConfig(**checkpoint.architecture)
+    if checkpoint.arguments is None:
+        return None
+    name = str(checkpoint.arguments.get("arch", "")).replace("deit_", "vit_")
+    positions = checkpoint.teacher.backbone.get("pos_embed")
+    if positions is None:
+        return ArchitectureConfig(timm_name=name) if timm.is_model(name) else None
+    patch_px = int(checkpoint.arguments["patch_size"])
+    name = f"{name}_patch16_224"
+    # the reference's architectures have these widths; another one is nobody's standard
+    if not timm.is_model(name) or positions.shape[-1] not in (192, 384, 768):
+        return None
+    side = round((positions.shape[1] - 1) ** 0.5)
+    return ArchitectureConfig(timm_name=name, image_size_px=side * patch_px, patch_size_px=patch_px)
+
+
+def _head_of(network: ReferenceNetwork) -> HeadConfig | None:
+    """The shape of a head, read off its weights."""
+    if not network.head:
+        return None
+    out_dim, bottleneck_dim = network.head["last_layer.weight_v"].shape
+    linear = [
+        weight
+        for name, weight in network.head.items()
+        if name.startswith("mlp") and weight.ndim == 2
+    ]
+    return HeadConfig(
+        out_dim=out_dim,
+        bottleneck_dim=bottleneck_dim,
+        layers=len(linear),
+        hidden_dim=len(linear[0]),
+        batch_norm=any(name.endswith("running_mean") for name in network.head),
+    )
+
+
+def _load(network: MultiCropNetwork, weights: ReferenceNetwork, path: Path) -> None:
+    _load_part(network.backbone, weights.backbone, f"{path}: the backbone", "architecture")
+    if weights.head:
+        _load_part(network.head, weights.head, f"{path}: the head", "pretrain.head")
+
+
+def _load_part(module: nn.Module, weights: dict[str, Tensor], what: str, section: str) -> None:
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        # the first line only says that there was an error
+        reason = " ".join(str(error).splitlines()[1].split())[:200]
+        raise CheckpointError(
+            f"{what} does not fit the run's {section} ({reason}); make params.yaml say what the "
+            "file was trained with"
+        ) from None
