@@ -36,4 +36,4 @@ def textbook_batches(
 
 def normalised_crops(crops: Sequence[Tensor]) -> list[Tensor]:
     """Our crops as the networks take them."""
-    return [normalised(crop.movedim(-1, -3)) for crop in crops]
+    return [normalised(crop) for crop in crops]

@@ -62,12 +62,12 @@ def test_the_processes_of_a_training_share_each_batch(crops):
 
 def test_crops_stand_in_the_order_of_the_views(crops):
     batch = _epoch(crops, 0)[0]
-    assert [tuple(crop.shape) for crop in batch.crops] == [(8, 8, 8, 1)] * 2 + [(8, 4, 4, 1)] * 3
+    assert [tuple(crop.shape) for crop in batch.crops] == [(8, 1, 8, 8)] * 2 + [(8, 1, 4, 4)] * 3
     assert torch.equal(batch.crops[3], batch.local_crops[1])
 
 
 def test_a_grey_image_is_normalised_to_three_channels(crops):
-    pixels = _epoch(crops, 0)[0].crops[3].movedim(-1, -3)
+    pixels = _epoch(crops, 0)[0].crops[3]
     grey = pixels[:, 0].float() / 255
     for channel in range(3):
         expected = (grey - IMAGENET_MEAN[channel]) / IMAGENET_STD[channel]

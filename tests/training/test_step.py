@@ -100,8 +100,8 @@ def test_shards_give_the_same_bits_every_time():
 
 
 def test_bytes_are_normalised_on_their_way_into_the_networks():
-    pixels = [torch.randint(0, 256, (4, 8, 8, 1), dtype=torch.uint8) for _ in range(2)]
-    ready = [normalised(crop.movedim(-1, -3)) for crop in pixels]
+    pixels = [torch.randint(0, 256, (4, 1, 8, 8), dtype=torch.uint8) for _ in range(2)]
+    ready = [normalised(crop) for crop in pixels]
     values = Schedules(CONFIG, 4).at(4)
     assert torch.equal(
         _stepper().step(pixels, 1, values).loss, _stepper().step(ready, 1, values).loss

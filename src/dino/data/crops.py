@@ -1,33 +1,60 @@
-"""Multi-crop augmentation with Pillow, operation by operation as the reference's."""
+"""Multi-crop augmentation: the reference's operations, drawn for each crop on its own."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageEnhance, ImageFilter, ImageOps
+from PIL import Image
 
 from dino.core.configuration.pretrain import CropsConfig
+from dino.data.pixels.blur import gaussian_blur
+from dino.data.pixels.colour import brightness, contrast, greyscale, hue, saturation, solarize
+from dino.data.pixels.resampling import resized_crop, transposed_planes
 
 GLOBAL_CROPS = 2
 ASPECT_RATIO = (3 / 4, 4 / 3)
-SOLARIZE_THRESHOLD = 128
+JITTER = (brightness, contrast, saturation, hue)
+"""Each takes a crop and a factor: 1 changes nothing in the first three, 0 in the last."""
 _BOX_TRIALS = 10
+_BOX_NUMBERS = 2 * _BOX_TRIALS + 2
+_NUMBERS = _BOX_NUMBERS + 14
 
 Box = tuple[int, int, int, int]
-"""left, top, right, bottom in pixels"""
+"""left, top, width, height in pixels"""
+
+
+@dataclass(frozen=True)
+class CropDraw:
+    """What chance decided for one crop."""
+
+    box: Box
+    flip: bool
+    jitter: tuple[tuple[int, float], ...]
+    """Indices in `JITTER` and their factors, in the order of their application."""
+    grey: bool
+    blur_radius_px: float | None
+    solarize: bool
 
 
 class MultiCrop:
     """Two global and several local crops of an image, each augmented on its own."""
 
     def __init__(self, config: CropsConfig) -> None:
+        """Compiles the operations, so that processes forked from this one need not."""
         self.config = config
+        for mode in ("L", "RGB"):
+            everything = CropDraw((0, 0, 4, 4), True, tuple(enumerate((1.0,) * 4)), True, 1.0, True)
+            render(
+                _planes(Image.new(mode, (4, 4))), everything, np.empty((len(mode), 4, 4), np.uint8)
+            )
 
     def __call__(
         self, image: Image.Image, rng: np.random.Generator
     ) -> tuple[
-        UInt8[np.ndarray, "2 global_px global_px channels"],
-        UInt8[np.ndarray, "local_crops local_px local_px channels"],
+        UInt8[np.ndarray, "2 channels global_px global_px"],
+        UInt8[np.ndarray, "local_crops channels local_px local_px"],
     ]:
         """Global and local crops, not yet normalised; `image` is in mode "L" or "RGB".
 
@@ -35,96 +62,100 @@ class MultiCrop:
         unseeded stream.
         """
         config = self.config
-        global_crops = [self._crop(image, rng, view) for view in range(GLOBAL_CROPS)]
-        local_crops = [
-            self._crop(image, rng, GLOBAL_CROPS + view) for view in range(config.local_crops)
-        ]
-        channels = len(image.getbands())
-        shape = (-1, config.local_size_px, config.local_size_px, channels)
-        return (
-            np.stack(global_crops),
-            np.asarray(local_crops, dtype=np.uint8).reshape(shape),
+        planes = _planes(image)
+        outputs = tuple(
+            np.empty((crops, len(planes), side_px, side_px), np.uint8)
+            for crops, side_px in (
+                (GLOBAL_CROPS, config.global_size_px),
+                (config.local_crops, config.local_size_px),
+            )
         )
+        # one call for all numbers of an image: a call for each would take as long as the pixels
+        numbers = rng.random((GLOBAL_CROPS + config.local_crops, _NUMBERS)).tolist()
+        for view, output in enumerate(crop for crops in outputs for crop in crops):
+            render(planes, draw(image.size, config, view, numbers[view]), output)
+        return outputs[0], outputs[1]
 
-    def _crop(
-        self, image: Image.Image, rng: np.random.Generator, view: int
-    ) -> UInt8[np.ndarray, "px px channels"]:
-        config = self.config
-        is_global = view < GLOBAL_CROPS
-        scale = config.global_scale if is_global else config.local_scale
-        size_px = config.global_size_px if is_global else config.local_size_px
-        crop = resized_crop(image, random_box(image.size, scale, rng), size_px)
-        if rng.random() < config.flip_probability:
-            crop = ImageOps.mirror(crop)
-        if rng.random() < config.jitter_probability:
-            crop = color_jitter(crop, config, rng)
-        if rng.random() < config.grey_probability and crop.mode != "L":
-            crop = crop.convert("L").convert("RGB")
-        if rng.random() < config.blur_probability[min(view, GLOBAL_CROPS)]:
-            crop = crop.filter(ImageFilter.GaussianBlur(rng.uniform(*config.blur_radius_px)))
-        if view == 1 and rng.random() < config.solarize_probability:
-            crop = ImageOps.solarize(crop, SOLARIZE_THRESHOLD)
-        pixels = np.asarray(crop)
-        return pixels[..., None] if pixels.ndim == 2 else pixels
+
+def draw(
+    size_px: tuple[int, int], config: CropsConfig, view: int, numbers: Sequence[float]
+) -> CropDraw:
+    """What `numbers` from [0, 1) decide for crop `view` of an image of `size_px` (width, height).
+
+    Views 0 and 1 are global. Each number has one meaning, whether it is needed or not.
+    """
+    scale = config.global_scale if view < GLOBAL_CROPS else config.local_scale
+    box = random_box(size_px, scale, numbers[:_BOX_NUMBERS])
+    flip, jitter, grey, blur, radius, solarize = numbers[_BOX_NUMBERS : _BOX_NUMBERS + 6]
+    factors, order = numbers[-8:-4], numbers[-4:]
+    operations: tuple[tuple[int, float], ...] = ()
+    if jitter < config.jitter_probability:
+        ranges = [
+            *((max(0.0, 1 - w), 1 + w) for w in (config.brightness, config.contrast)),
+            (max(0.0, 1 - config.saturation), 1 + config.saturation),
+            (-config.hue, config.hue),
+        ]
+        operations = tuple(
+            (operation, _between(*ranges[operation], factors[operation]))
+            # the order of four independent numbers is every permutation with equal probability
+            for operation in sorted(range(len(JITTER)), key=order.__getitem__)
+        )
+    return CropDraw(
+        box=box,
+        flip=flip < config.flip_probability,
+        jitter=operations,
+        grey=grey < config.grey_probability,
+        blur_radius_px=(
+            _between(*config.blur_radius_px, radius)
+            if blur < config.blur_probability[min(view, GLOBAL_CROPS)]
+            else None
+        ),
+        solarize=view == 1 and solarize < config.solarize_probability,
+    )
+
+
+def render(
+    planes: UInt8[np.ndarray, "channels width height"],
+    drawn: CropDraw,
+    out: UInt8[np.ndarray, "channels px px"],
+) -> None:
+    """Write the crop that `drawn` describes to `out`."""
+    resized_crop(planes, *drawn.box, drawn.flip, out)
+    for operation, factor in drawn.jitter:
+        JITTER[operation](out, factor)
+    if drawn.grey:
+        greyscale(out)
+    if drawn.blur_radius_px is not None:
+        gaussian_blur(out, drawn.blur_radius_px)
+    if drawn.solarize:
+        solarize(out)
 
 
 def random_box(
-    size_px: tuple[int, int], scale: tuple[float, float], rng: np.random.Generator
+    size_px: tuple[int, int], scale: tuple[float, float], numbers: Sequence[float]
 ) -> Box:
-    """A random box in an image of `size_px` (width, height).
+    """The box that `numbers` from [0, 1) decide in an image of `size_px` (width, height).
 
     Its share of the area is uniform in `scale`, the logarithm of its aspect ratio uniform in
     log(3/4) … log(4/3); boxes that do not fit are drawn again, at last the centre is taken.
     """
     width, height = size_px
     low, high = (math.log(ratio) for ratio in ASPECT_RATIO)
-    for _ in range(_BOX_TRIALS):
-        area = width * height * rng.uniform(*scale)
-        ratio = math.exp(rng.uniform(low, high))
+    for trial in range(_BOX_TRIALS):
+        area = width * height * _between(*scale, numbers[2 * trial])
+        ratio = math.exp(_between(low, high, numbers[2 * trial + 1]))
         w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
         if 0 < w <= width and 0 < h <= height:
-            left = int(rng.integers(0, width - w + 1))
-            top = int(rng.integers(0, height - h + 1))
-            return left, top, left + w, top + h
+            return int(numbers[-2] * (width - w + 1)), int(numbers[-1] * (height - h + 1)), w, h
     ratio = min(max(width / height, ASPECT_RATIO[0]), ASPECT_RATIO[1])
     w, h = min(width, round(height * ratio)), min(height, round(width / ratio))
-    left, top = (width - w) // 2, (height - h) // 2
-    return left, top, left + w, top + h
+    return (width - w) // 2, (height - h) // 2, w, h
 
 
-def resized_crop(image: Image.Image, box: Box, size_px: int) -> Image.Image:
-    """The part of `image` in `box`, resized to a square (bicubic, antialiased)."""
-    return image.crop(box).resize((size_px, size_px), Image.Resampling.BICUBIC)
+def _planes(image: Image.Image) -> UInt8[np.ndarray, "channels width height"]:
+    pixels = np.asarray(image)
+    return transposed_planes(pixels[..., None] if pixels.ndim == 2 else pixels)
 
 
-def color_jitter(image: Image.Image, config: CropsConfig, rng: np.random.Generator) -> Image.Image:
-    """Brightness, contrast, saturation and hue moved by random factors in a random order."""
-    factors = (
-        rng.uniform(max(0, 1 - config.brightness), 1 + config.brightness),
-        rng.uniform(max(0, 1 - config.contrast), 1 + config.contrast),
-        rng.uniform(max(0, 1 - config.saturation), 1 + config.saturation),
-        rng.uniform(-config.hue, config.hue),
-    )
-    for operation in rng.permutation(len(factors)):
-        image = jittered(image, int(operation), factors[operation])
-    return image
-
-
-def jittered(image: Image.Image, operation: int, factor: float) -> Image.Image:
-    """`image` with one property moved: 0 brightness, 1 contrast, 2 saturation, 3 hue.
-
-    The first three multiply (1 leaves as it is), hue adds a share of the colour circle. Grey
-    images have neither saturation nor hue.
-    """
-    if operation == 0:
-        return ImageEnhance.Brightness(image).enhance(factor)
-    if operation == 1:
-        return ImageEnhance.Contrast(image).enhance(factor)
-    if image.mode == "L":
-        return image
-    if operation == 2:
-        return ImageEnhance.Color(image).enhance(factor)
-    hue, saturation, value = image.convert("HSV").split()
-    # the circle has 256 steps and wraps around
-    shifted = np.asarray(hue) + np.uint8(int(factor * 255) & 0xFF)
-    return Image.merge("HSV", (Image.fromarray(shifted), saturation, value)).convert("RGB")
+def _between(low: float, high: float, number: float) -> float:
+    return low + (high - low) * number

@@ -23,13 +23,13 @@ _ORDER, _AUGMENTATION = 0, 1
 class CropBatch:
     """The crops of a batch of images, one byte a channel."""
 
-    global_crops: UInt8[Tensor, "2 batch px px channels"]
-    local_crops: UInt8[Tensor, "local_crops batch px2 px2 channels"]
+    global_crops: UInt8[Tensor, "2 batch channels px px"]
+    local_crops: UInt8[Tensor, "local_crops batch channels px2 px2"]
     images: Int64[Tensor, " batch"]
     """The images' indices in the manifest."""
 
     @property
-    def crops(self) -> list[UInt8[Tensor, "batch _px _px channels"]]:
+    def crops(self) -> list[UInt8[Tensor, "batch channels _px _px"]]:
         """One tensor a crop, the global ones first."""
         return [*self.global_crops, *self.local_crops]
 

@@ -25,7 +25,7 @@ from dino.optim.gradients import clip_each, freeze_last_layer
 from dino.optim.parameter_groups import set_step_values
 from dino.training.schedules import StepValues
 
-Crop = UInt8[Tensor, "_batch _h _w _c"] | Float[Tensor, "_batch 3 _h _w"]
+Crop = UInt8[Tensor, "_batch _c _h _w"] | Float[Tensor, "_batch 3 _h _w"]
 """Pixels as the loader gives them, or numbers that are normalised already."""
 
 
@@ -231,7 +231,7 @@ def shards_for(student: nn.Module, device: torch.device, config: PretrainConfig)
 
 def _network_input(crop: Crop, device: torch.device) -> Float[Tensor, "batch 3 _h _w"]:
     crop = crop.to(device, non_blocking=True)
-    return normalised(crop.movedim(-1, -3)) if crop.dtype == torch.uint8 else crop
+    return normalised(crop) if crop.dtype == torch.uint8 else crop
 
 
 def _sum(total: list[Tensor], part: Sequence[Tensor]) -> list[Tensor]:
