@@ -203,6 +203,10 @@ def _training_log(score: float) -> pd.DataFrame:
             "teacher_entropy": 6.9 - 1.5 * done + generator.normal(0, 0.05, STEPS),
             "kl": 0.2 + done / 2 + generator.normal(0, 0.05, STEPS),
             "gradient_norm": 1 + generator.random(STEPS),
+            "center_norm": 1 + done / 2,
+            "prototype_share": 0.1 - 0.05 * done,
+            "feature_std": 0.4 + 0.1 * done,
+            "skipped_steps": 0,
             "online_knn_top1": online,
         }
     )

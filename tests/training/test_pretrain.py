@@ -144,10 +144,11 @@ def test_a_step_that_is_not_finite_is_reported_and_never_saved(dataset):
         _train(training, break_the_student)
     first_broken = 100 // 16
     assert saved == [first_broken]
-    assert training.failure["step"] == first_broken
-    assert training.failure["loss"] == "nan"
-    assert set(training.failure["gradient_norms"].values()) == {"nan"}
-    ids = training.failure["images"]
+    report = caught.value.report
+    assert report["step"] == first_broken
+    assert report["loss"] == "nan"
+    assert set(report["gradient_norms"].values()) == {"nan"}
+    ids = report["images"]
     assert len(ids) == CONFIG.batch_size
     assert set(ids) <= set(dataset.manifest["id"])
     message = str(caught.value)

@@ -1,6 +1,7 @@
 """Errors that a user can act on; the command line prints them as one line, without a traceback."""
 
 import os
+from typing import Any
 
 
 class DinoError(Exception):
@@ -23,7 +24,12 @@ class CheckpointError(DinoError):
 
 
 class CollapseError(DinoError):
-    """Training that has left the region in which it can recover (non-finite loss)."""
+    """Training that will not recover: distributions that collapsed, numbers that are none."""
+
+    def __init__(self, message: str, report: dict[str, Any] | None = None) -> None:
+        """`report`: what else is known, for a file."""
+        super().__init__(message)
+        self.report = report
 
 
 class InterruptedTraining(DinoError):  # noqa: N818 - nothing is wrong

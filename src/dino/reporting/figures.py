@@ -27,6 +27,9 @@ CURVES = {
     "loss": ("Loss", "cross-entropy (nats)"),
     "teacher_entropy": ("Entropy of the teacher", "entropy (nats)"),
     "kl": ("KL(teacher ‖ student)", "divergence (nats)"),
+    "prototype_share": ("Teacher's favourite prototype", "mean probability"),
+    "feature_std": ("Spread of the features", "deviation · √dim"),
+    "center_norm": ("Center", "norm"),
     "online_knn_top1": ("Online k-NN of the teacher", "top-1 on val (%)"),
     "learning_rate": ("Learning rate", "learning rate"),
     "gradient_norm": ("Gradient before clipping", "norm"),
@@ -136,8 +139,8 @@ def _dumbbells(axes: Axes, points: pd.DataFrame, raw_pixels: float) -> None:
 def training_curves(results: Results, summary: dict[str, Any], prototypes: int) -> Picture:
     """Loss, signs of collapse, online k-NN, learning rate and gradients over the epochs."""
     colours = palette(results.architectures)
-    figure = Figure(figsize=(WIDTH_IN, 5.8), layout="constrained")
-    panels = dict(zip(CURVES, figure.subplots(2, 3, sharex=True).flat, strict=True))
+    figure = Figure(figsize=(WIDTH_IN, 8.2), layout="constrained")
+    panels = dict(zip(CURVES, figure.subplots(3, 3, sharex=True).flat, strict=True))
     for column, axes in panels.items():
         title, label = CURVES[column]
         curves = pd.concat(
@@ -183,7 +186,8 @@ def training_curves(results: Results, summary: dict[str, Any], prototypes: int) 
         name="training_curves",
         caption=(
             "Training telemetry, one line a run. A teacher that collapses shows as an entropy at "
-            "ln K (uniform) or at 0 (one prototype), with a KL divergence of 0. The online k-NN "
+            "ln K (uniform) or as one prototype with a probability of 1 (one-dimensional), with a "
+            "KL divergence of 0; features that fall into one point have no spread. The online k-NN "
             "searches part of the training images; the dotted and dashed baselines search all."
         ),
         alternative=_curves_in_words(results),
@@ -216,7 +220,7 @@ def _curves_in_words(results: Results) -> str:
     run = results.runs[0]
     first, last = run.log.iloc[0], run.log.iloc[-1]
     return (
-        f"Six line plots over {last['epoch']:.3g} epochs. {run.name}: the loss goes from "
+        f"Nine line plots over {last['epoch']:.3g} epochs. {run.name}: the loss goes from "
         f"{first['loss']:.2f} to {last['loss']:.2f} nats, the teacher's entropy from "
         f"{first['teacher_entropy']:.2f} to {last['teacher_entropy']:.2f} nats, the KL divergence "
         f"from {first['kl']:.2f} to {last['kl']:.2f} nats."

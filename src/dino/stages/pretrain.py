@@ -68,10 +68,14 @@ def _pretrain(
         training.train(on_log=write_log, on_checkpoint=save, interruption=interruption)
     except CollapseError as error:
         kept = folder.newest() if is_main() else None
-        text = f"the last good checkpoint is {kept}" if kept else "no checkpoint was saved yet"
-        if training.failure is not None:
+        text = "no checkpoint was saved yet"
+        if kept:
+            # from numbers that are none no checkpoint is made; one may show a collapse
+            which = "last good" if error.report is not None else "newest"
+            text = f"the {which} checkpoint is {kept}"
+        if error.report is not None:
             report = paths.work / f"not_finite-rank{rank()}.json"
-            write_json(report, training.failure)
+            write_json(report, error.report)
             text += f"; all norms and images stand in {report}"
         raise CollapseError(f"{error}; {text}") from None
     if not is_main():

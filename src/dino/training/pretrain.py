@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,15 +29,16 @@ from dino.core.provenance import code_fingerprint, plain
 from dino.data.dataset import PreparedDataset
 from dino.data.loader import CropBatch, CropDataset, EpochBatches, crop_loader
 from dino.optim.parameter_groups import build_optimizer
+from dino.training.collapse import collapse, not_finite
 from dino.training.interruption import Interruption, ignore_signals
-from dino.training.monitor import LogRow, OnlineKnn, measure
+from dino.training.monitor import LogRow, measure
+from dino.training.online_knn import OnlineKnn
 from dino.training.schedules import Schedules
 from dino.training.starting_point import starting_point
 from dino.training.step import Stepper, StepResult, shards_for
 
 LOG_EVERY_STEPS = 20
 _CODE = ("data", "model", "objective", "optim", "features", "training")
-_IMAGES_NAMED = 5
 
 Callback = Callable[["Pretraining"], None]
 
@@ -90,8 +92,6 @@ class Pretraining:
         self.log: list[LogRow] = []
         self.measured: list[Tensor] = []
         """Of the steps since the last row of the log."""
-        self.failure: dict[str, Any] | None = None
-        """Of the step that was not finite: which one, its gradient norms and its images."""
         self._last: _Taken | None = None
 
     @property
@@ -128,7 +128,8 @@ class Pretraining:
 
         `on_log` is called after every new row of the log, `on_checkpoint` every
         `checkpoints.minutes`, at each epoch's end and before `InterruptedTraining` is raised for a
-        signal. Raises `CollapseError` when a step is not finite; no checkpoint has seen it then.
+        signal. Raises `CollapseError` when a step is not finite; no checkpoint has seen it then;
+        and, where `monitor.on_collapse` says stop, when the distributions have collapsed.
         """
         crops = CropDataset(self.dataset, self.config.crops, self.seed)
         with tqdm(
@@ -153,6 +154,7 @@ class Pretraining:
                         self._log(epoch_ends)
                         progress.set_postfix_str(self.log[-1].progress_text())
                         on_log(self)
+                        self._judge()
                     minutes = (time.monotonic() - saved_at) / 60
                     if minutes >= self.config.checkpoints.minutes or epoch_ends or stop:
                         self._verify(self._last)
@@ -182,29 +184,22 @@ class Pretraining:
 
     def _verify(self, taken: _Taken | None) -> None:
         """Raise `CollapseError` for a step that was not finite."""
-        if taken is not None and not taken.result.finite:
-            raise self._not_finite(taken)
-
-    def _not_finite(self, taken: _Taken) -> CollapseError:
+        if taken is None or taken.result.finite:
+            return
         names = [n for n, p in self.networks.student.named_parameters() if p.requires_grad]
-        norms = dict(zip(names, taken.result.gradient_norms.tolist(), strict=False))
         ids = self.dataset.manifest["id"].iloc[taken.images.numpy()].tolist()
-        loss = float(taken.result.loss)
-        self.failure = {
-            "step": taken.step,
-            "epoch": taken.step // len(self.batches),
-            "loss": str(loss),
-            "gradient_norms": {name: str(norm) for name, norm in norms.items()},
-            "images": ids,
-        }
-        bad = [name for name, norm in norms.items() if not torch.isfinite(torch.tensor(norm))]
-        more = f" and {len(ids) - _IMAGES_NAMED} more" if len(ids) > _IMAGES_NAMED else ""
-        return CollapseError(
-            f"step {taken.step} (epoch {self.failure['epoch']}): the loss is {loss}, the gradients "
-            f"of {len(bad)} of {len(norms)} parameters are not finite"
-            f"{f', the first {bad[0]}' if bad else ''}; images {', '.join(ids[:_IMAGES_NAMED])}"
-            f"{more}; lower pretrain.optimizer.learning_rate or set pretrain.precision: float32"
-        )
+        raise not_finite(taken.result, taken.step, taken.step // len(self.batches), names, ids)
+
+    def _judge(self) -> None:
+        """Warn of a collapse in the row that shows it first, or raise `CollapseError`."""
+        config, prototypes = self.config.monitor, self.config.head.out_dim
+        found = collapse(self.log, config, prototypes)
+        if found is None or config.on_collapse == "ignore":
+            return
+        if config.on_collapse == "stop":
+            raise CollapseError(str(found))
+        if is_main() and collapse(self.log[:-1], config, prototypes) is None:
+            tqdm.write(f"warning: {found}", file=sys.stderr)
 
     def _log(self, epoch_ends: bool) -> None:
         epoch = self.step / len(self.batches)
