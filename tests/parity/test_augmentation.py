@@ -6,7 +6,7 @@ from PIL import Image
 
 from dino.core.configuration.pretrain import CropsConfig
 from dino.core.seeding import stream
-from dino.data.crops import JITTER, CropDraw, MultiCrop, draw, render
+from dino.data.crops import JITTER, CropDraw, MultiCrop, render
 from dino.data.normalisation import IMAGENET_MEAN, IMAGENET_STD
 from dino.data.pixels.blur import gaussian_blur
 from dino.data.pixels.colour import greyscale, solarize
@@ -28,10 +28,10 @@ def numbers(golden):
 def drawn(numbers):
     """Our draws for the reference's image, one list for each view: two global, two local."""
     height, width = numbers["image"].shape[:2]
-    config = CropsConfig(local_crops=VIEWS - 2)
+    multi_crop = MultiCrop(CropsConfig(local_crops=VIEWS - 2))
     return [
         [
-            draw((width, height), config, view, stream(i, view).random(36).tolist())
+            multi_crop.draw((width, height), view, stream(i, view).random(36).tolist())
             for i in range(DRAWS)
         ]
         for view in range(VIEWS)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
@@ -15,6 +15,7 @@ from dino.data.pixels.resampling import resized_crop, transposed_planes
 
 GLOBAL_CROPS = 2
 ASPECT_RATIO = (3 / 4, 4 / 3)
+_LOG_RATIO = (math.log(3 / 4), math.log(4 / 3))
 JITTER = (brightness, contrast, saturation, hue)
 """Each takes a crop and a factor: 1 changes nothing in the first three, 0 in the last."""
 _BOX_TRIALS = 10
@@ -25,8 +26,7 @@ Box = tuple[int, int, int, int]
 """left, top, width, height in pixels"""
 
 
-@dataclass(frozen=True)
-class CropDraw:
+class CropDraw(NamedTuple):
     """What chance decided for one crop."""
 
     box: Box
@@ -44,6 +44,12 @@ class MultiCrop:
     def __init__(self, config: CropsConfig) -> None:
         """Compiles the operations, so that processes forked from this one need not."""
         self.config = config
+        self._jitter_ranges = (
+            (max(0.0, 1 - config.brightness), 1 + config.brightness),
+            (max(0.0, 1 - config.contrast), 1 + config.contrast),
+            (max(0.0, 1 - config.saturation), 1 + config.saturation),
+            (-config.hue, config.hue),
+        )
         for mode in ("L", "RGB"):
             everything = CropDraw((0, 0, 4, 4), True, tuple(enumerate((1.0,) * 4)), True, 1.0, True)
             render(
@@ -73,45 +79,40 @@ class MultiCrop:
         # one call for all numbers of an image: a call for each would take as long as the pixels
         numbers = rng.random((GLOBAL_CROPS + config.local_crops, _NUMBERS)).tolist()
         for view, output in enumerate(crop for crops in outputs for crop in crops):
-            render(planes, draw(image.size, config, view, numbers[view]), output)
+            render(planes, self.draw(image.size, view, numbers[view]), output)
         return outputs[0], outputs[1]
 
+    def draw(self, size_px: tuple[int, int], view: int, numbers: Sequence[float]) -> CropDraw:
+        """What `numbers` from [0, 1) decide for crop `view` of an image of `size_px`.
 
-def draw(
-    size_px: tuple[int, int], config: CropsConfig, view: int, numbers: Sequence[float]
-) -> CropDraw:
-    """What `numbers` from [0, 1) decide for crop `view` of an image of `size_px` (width, height).
-
-    Views 0 and 1 are global. Each number has one meaning, whether it is needed or not.
-    """
-    scale = config.global_scale if view < GLOBAL_CROPS else config.local_scale
-    box = random_box(size_px, scale, numbers[:_BOX_NUMBERS])
-    flip, jitter, grey, blur, radius, solarize = numbers[_BOX_NUMBERS : _BOX_NUMBERS + 6]
-    factors, order = numbers[-8:-4], numbers[-4:]
-    operations: tuple[tuple[int, float], ...] = ()
-    if jitter < config.jitter_probability:
-        ranges = [
-            *((max(0.0, 1 - w), 1 + w) for w in (config.brightness, config.contrast)),
-            (max(0.0, 1 - config.saturation), 1 + config.saturation),
-            (-config.hue, config.hue),
-        ]
-        operations = tuple(
-            (operation, _between(*ranges[operation], factors[operation]))
-            # the order of four independent numbers is every permutation with equal probability
-            for operation in sorted(range(len(JITTER)), key=order.__getitem__)
+        `size_px` is (width, height); views 0 and 1 are global. Each number has one meaning,
+        whether it is needed or not.
+        """
+        config = self.config
+        scale = config.global_scale if view < GLOBAL_CROPS else config.local_scale
+        flip, jitter, grey, blur, radius, solarize = numbers[_BOX_NUMBERS : _BOX_NUMBERS + 6]
+        factors, order = numbers[-8:-4], numbers[-4:]
+        operations: tuple[tuple[int, float], ...] = ()
+        if jitter < config.jitter_probability:
+            operations = tuple(
+                [
+                    (operation, _between(*self._jitter_ranges[operation], factors[operation]))
+                    # the order of independent numbers is any permutation, each as likely
+                    for operation in sorted(range(len(JITTER)), key=order.__getitem__)
+                ]
+            )
+        return CropDraw(
+            box=random_box(size_px, scale, numbers[:_BOX_NUMBERS]),
+            flip=flip < config.flip_probability,
+            jitter=operations,
+            grey=grey < config.grey_probability,
+            blur_radius_px=(
+                _between(*config.blur_radius_px, radius)
+                if blur < config.blur_probability[min(view, GLOBAL_CROPS)]
+                else None
+            ),
+            solarize=view == 1 and solarize < config.solarize_probability,
         )
-    return CropDraw(
-        box=box,
-        flip=flip < config.flip_probability,
-        jitter=operations,
-        grey=grey < config.grey_probability,
-        blur_radius_px=(
-            _between(*config.blur_radius_px, radius)
-            if blur < config.blur_probability[min(view, GLOBAL_CROPS)]
-            else None
-        ),
-        solarize=view == 1 and solarize < config.solarize_probability,
-    )
 
 
 def render(
@@ -140,10 +141,9 @@ def random_box(
     log(3/4) … log(4/3); boxes that do not fit are drawn again, at last the centre is taken.
     """
     width, height = size_px
-    low, high = (math.log(ratio) for ratio in ASPECT_RATIO)
     for trial in range(_BOX_TRIALS):
         area = width * height * _between(*scale, numbers[2 * trial])
-        ratio = math.exp(_between(low, high, numbers[2 * trial + 1]))
+        ratio = math.exp(_between(*_LOG_RATIO, numbers[2 * trial + 1]))
         w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
         if 0 < w <= width and 0 < h <= height:
             return int(numbers[-2] * (width - w + 1)), int(numbers[-1] * (height - h + 1)), w, h

@@ -1,7 +1,9 @@
 """Batches of crops, the same whoever computes them and whenever."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from dino.data.dataset import PreparedDataset
 
 # first words of the random streams' keys, so that no two purposes share one
 _ORDER, _AUGMENTATION = 0, 1
+_NICENESS = 10
 
 
 @dataclass(frozen=True)
@@ -99,12 +102,20 @@ def crop_loader(
         batch_sampler=batches,
         num_workers=workers,
         collate_fn=_collate,
-        worker_init_fn=on_worker_start,
+        worker_init_fn=partial(_start_worker, on_worker_start),
         persistent_workers=False,
         prefetch_factor=4 if workers else None,
         multiprocessing_context="fork" if workers else None,
         pin_memory=torch.cuda.is_available(),
     )
+
+
+def _start_worker(then: Callable[[int], None] | None, worker: int) -> None:
+    # on a processor the training step needs every core at its full speed; it leaves some idle
+    # between its parts, which is time enough for crops that are made batches ahead
+    os.nice(_NICENESS)
+    if then is not None:
+        then(worker)
 
 
 def _collate(items: list[tuple[np.ndarray, np.ndarray, int]]) -> CropBatch:
