@@ -7,11 +7,12 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce bench test lint check format lock
+.PHONY: help setup reproduce bench soak test lint check format lock
 
 help:
 	@echo "make reproduce  data, pretraining, evaluation, tables and figures of params.yaml"
 	@echo "make bench      speed and memory beside a textbook implementation: results/benchmarks.md"
+	@echo "make soak       thirty kills of a training at random moments: results/soak.md"
 	@echo "make test       the test suite"
 	@echo "make lint       style, types, layers, workflow"
 	@echo "make check      test and lint: what CI runs"
@@ -47,6 +48,11 @@ reproduce: setup
 
 bench: setup
 	@python -m benchmarks $(NAMES)
+
+# ---- faults
+
+soak: setup
+	@python -m soak
 
 # ---- checks
 

@@ -10,7 +10,10 @@ from dino.core.errors import DinoError
 
 @contextmanager
 def only_one(root: Path, name: str) -> Iterator[None]:
-    """Hold the lock `work/locks/{name}`; raises `DinoError` when another process has it."""
+    """Hold the lock `work/locks/{name}`; raises `DinoError` when another process has it.
+
+    Not for two threads of one process, which share its locks.
+    """
     path = root / "work" / "locks" / name
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -19,8 +22,10 @@ def only_one(root: Path, name: str) -> Iterator[None]:
         raise DinoError(f"{path}: cannot be written ({error.strerror})") from error
     with stream:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            # a record lock, which forked processes do not inherit: the workers of a loader live
+            # on for seconds when their parent was killed, and hold nothing that it would miss
+            fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
             raise DinoError(
                 f"another process is running this already ({path} is locked); "
                 "wait for it to end, then run the command again"
