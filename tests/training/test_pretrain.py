@@ -1,15 +1,9 @@
 import csv
 import dataclasses
 import io
-import os
-import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from tiny_training import ARCHITECTURE, CONFIG, changed
 
 from dino.core.errors import CheckpointError, CollapseError, DataError, InterruptedTraining
@@ -165,47 +159,3 @@ def test_overflows_of_fp16_are_counted_and_the_schedules_wait(dataset):
     assert training.log[-1].skipped_steps == training.skipped
     last = training.schedules.at(training.step - training.skipped - 1)
     assert training.log[-1].learning_rate == last.learning_rate
-
-
-@pytest.fixture
-def project(tmp_path):
-    values = {
-        "runs": {"architecture": ["vit"], "seed": [0]},
-        "architectures": {"vit": dataclasses.asdict(ARCHITECTURE)},
-        "prepare": {"source": "digits", "val_images": 50, "max_train_images": 320},
-        "pretrain": {
-            **dataclasses.asdict(CONFIG),
-            "epochs": 20,
-            "checkpoints": {"minutes": 0.001},
-            "crops": {"global_size_px": 8, "local_size_px": 4, "local_crops": 2},
-        },
-        "features": {"resize_px": 8, "crop_px": 8, "last_blocks": 2},
-        "attention": {"image_size_px": 8},
-    }
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
-    subprocess.run(["dino", "prepare"], cwd=tmp_path, check=True, capture_output=True)
-    return tmp_path
-
-
-def test_a_killed_command_resumes_to_the_same_bytes(project: Path):
-    command = [sys.executable, "-m", "dino.cli", "pretrain", "--run", "vit-dino-s0"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    checkpoint = project / "artifacts" / "vit-dino-s0" / "checkpoint.pth"
-    subprocess.run(command, cwd=project, env=environment, check=True, capture_output=True)
-    expected = checkpoint.read_bytes()
-    checkpoint.unlink()
-
-    running = subprocess.Popen(
-        command, cwd=project, env=environment, stderr=subprocess.PIPE, start_new_session=True
-    )
-    while not list((project / "work" / "vit-dino-s0").glob("*/step_*.pth")):
-        assert running.poll() is None, running.communicate()
-    os.killpg(running.pid, signal.SIGKILL)
-    running.communicate()
-    assert not checkpoint.exists()
-    again = subprocess.run(
-        command, cwd=project, env=environment, check=True, capture_output=True, text=True
-    )
-    assert "continuing from step" in again.stdout
-    assert checkpoint.read_bytes() == expected
-    assert not (project / "work" / "vit-dino-s0").exists()

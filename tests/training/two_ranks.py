@@ -10,7 +10,7 @@ import torch.multiprocessing as mp
 from dino.core.distributed import process_group, rank
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -18,7 +18,7 @@ def _free_port() -> int:
 
 def run_ranks(world_size: int, function, *arguments, folder: Path) -> list:
     """What `function(*arguments)` returns in each of `world_size` gloo processes."""
-    port = _free_port()
+    port = free_port()
     mp.start_processes(
         _rank,
         args=(world_size, port, function, arguments, folder),

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from dino.core.configuration.architecture import ArchitectureConfig
 from dino.core.configuration.pretrain import HeadConfig, PretrainConfig
 from dino.core.distributed import world_size
-from dino.core.errors import CheckpointError
+from dino.core.errors import CheckpointError, ConfigurationError
 from dino.core.seeding import seeded
-from dino.model.batch_norm import synchronise_batch_norm
+from dino.model.batch_norm import has_batch_norm, synchronise_batch_norm
 from dino.model.reference_checkpoint import (
     ReferenceCheckpoint,
     ReferenceNetwork,
@@ -33,12 +33,18 @@ def starting_point(
 
     A full checkpoint gives both networks with their heads and the center, a backbone alone gives
     both their backbones; optimizer and schedules always begin anew. A fixed teacher brings its
-    own center. Raises `CheckpointError` for a file that does not fit the parameters.
+    own center. Raises `CheckpointError` for a file that does not fit the parameters, and
+    `ConfigurationError` for parts of a batch in which the images of a whole one would meet.
     """
     teacher, center_value = None, None
     if config.teacher.checkpoint is not None:
         teacher, center_value = fixed_teacher(Path(config.teacher.checkpoint), architecture)
     networks = build_student_teacher(architecture, config.head, seed, teacher)
+    if config.micro_batches > 1 and has_batch_norm(networks.student):
+        raise ConfigurationError(
+            f"pretrain.micro_batches: expected 1 for {architecture.timm_name}, whose BatchNorm "
+            f"looks at the whole batch, got {config.micro_batches}"
+        )
     if config.initial is not None:
         path = Path(config.initial)
         checkpoint = load_reference_checkpoint(path)
