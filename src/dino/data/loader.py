@@ -19,7 +19,7 @@ from dino.data.dataset import PreparedDataset
 
 # first words of the random streams' keys, so that no two purposes share one
 _ORDER, _AUGMENTATION = 0, 1
-_NICENESS = 10
+_NICENESS = 19
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,8 @@ def crop_loader(
 
 
 def _start_worker(then: Callable[[int], None] | None, worker: int) -> None:
-    # on a processor the training step needs every core at its full speed; it leaves some idle
-    # between its parts, which is time enough for crops that are made batches ahead
+    # on a processor the training step needs every core at its full speed; what it leaves idle
+    # between its parts is time enough for crops that are made batches ahead
     os.nice(_NICENESS)
     if then is not None:
         then(worker)

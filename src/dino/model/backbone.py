@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from dino.core.configuration.architecture import ArchitectureConfig
 from dino.core.errors import ConfigurationError
+from dino.model.linear import linear
 from dino.model.transformer_block import use_fast_blocks
 
 INIT_STD = 0.02
@@ -33,18 +34,25 @@ class ReferencePositionVit(VisionTransformer):
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch tokens dim"]:
         """[CLS] and patch tokens with their positions added: the input of the first block."""
-        # the convolution alone: timm's patch embedding refuses sizes that are no multiple of the
-        # patch, where the reference drops the rest
-        patches = self.patch_embed.proj(images)
-        batch, _, rows, columns = patches.shape
+        # timm's patch embedding refuses sizes that are no multiple of the patch, where the
+        # reference drops the rest; and what touching patches need is a matrix product, which is
+        # faster than the convolution
+        proj = self.patch_embed.proj
+        batch, rows, columns = (
+            len(images),
+            *(
+                side // patch
+                for side, patch in zip(images.shape[-2:], proj.kernel_size, strict=True)
+            ),
+        )
+        pixels = _patches(images, rows, columns, *proj.kernel_size)
+        patches = linear(pixels, proj.weight.flatten(1), proj.bias)
         same_size = (
             rows * columns == self.pos_embed.shape[1] - 1 and images.shape[2] == images.shape[3]
         )
         positions = self.pos_embed if same_size else self.positions_at(rows, columns)
         cls_token = self.cls_token.expand(batch, -1, -1)
-        return self.norm_pre(
-            torch.cat([cls_token, patches.flatten(2).transpose(1, 2)], dim=1) + positions
-        )
+        return self.norm_pre(torch.cat([cls_token, patches], dim=1) + positions)
 
     def positions_at(self, rows: int, columns: int) -> Float[Tensor, "1 tokens dim"]:
         """The positional embedding for a grid of `rows` by `columns` patches."""
@@ -117,6 +125,20 @@ def use_reference_positions(
             module.fused_attn = fused_attention  # type: ignore[misc]
     use_fast_blocks(backbone)
     return cast(ReferencePositionVit, backbone)
+
+
+def _patches(
+    images: Float[Tensor, "batch channels height width"],
+    rows: int,
+    columns: int,
+    height_px: int,
+    width_px: int,
+) -> Float[Tensor, "batch patches pixels"]:
+    """The pixels of each patch in the order of a convolution's weight."""
+    used = images[..., : rows * height_px, : columns * width_px]
+    grid = used.unflatten(-1, (columns, width_px)).unflatten(-3, (rows, height_px))
+    # [batch channels rows height columns width]
+    return grid.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
 
 
 @torch.no_grad()
