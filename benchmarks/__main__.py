@@ -1,7 +1,6 @@
 """`python -m benchmarks [NAME ...]`: measure, assert, write results/benchmarks.{json,md}."""
 
 import argparse
-import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -9,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.parts import ALL_NAMES, PARTS, measured
+from dino.cli import set_environment
 
 
 def main() -> int:
     """The exit code: 1 when the sides of a pair disagree."""
-    # before torch is imported, and for both sides: as `dino` sets it
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # before torch is imported, and for both sides
+    set_environment()
     from benchmarks.machine import facts
     from benchmarks.results import save
     from dino.core.errors import DinoError

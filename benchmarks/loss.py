@@ -23,7 +23,7 @@ from dino.objective.dino_loss import dino_loss
 from dino.objective.teacher_distribution import teacher_distribution
 
 CROPS, BATCH, PROTOTYPES = 10, 64, 65536
-ROUNDS = 15
+ROUNDS = 31
 PROCESSES = 3
 """Of each side, for the memory: one measurement a process."""
 TEMPERATURES = LossConfig()
