@@ -34,9 +34,14 @@ def is_main() -> bool:
     return rank() == 0
 
 
-def local_world_size() -> int:
-    """How many of the processes share this machine, and its cores."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+def cores() -> int:
+    """How many cores this process may use: its part of those that the machine or job gives."""
+    usable = len(os.sched_getaffinity(0))
+    # SLURM says what was asked for each process, whether or not it binds them to cores
+    asked = os.environ.get("SLURM_CPUS_PER_TASK")
+    if asked is not None:
+        return min(int(asked), usable)
+    return max(1, usable // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 @contextmanager

@@ -91,11 +91,7 @@ class Bridge:
         checksums = {path: self._checksum(path) for step in steps for path in step.code}
         reasons: dict[str, set[str]] = {}
         for step in steps:
-            new = {
-                "command": step.command,
-                "params.yaml": dict(step.parameters),
-                "code": {path: checksums[path] for path in step.code},
-            }
+            new = step.recipe(checksums.__getitem__)
             path = self.recipe(step)
             text = json.dumps(new, indent=2, sort_keys=True) + "\n"
             old = path.read_text(encoding="utf-8") if path.is_file() else None

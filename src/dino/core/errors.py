@@ -32,6 +32,14 @@ class CollapseError(DinoError):
         self.report = report
 
 
+class JobError(DinoError):
+    """A job on a cluster that failed, was cancelled, or was given up."""
+
+
+class SupersededError(DinoError):
+    """Another attempt at the same job has begun; this one must not write any more."""
+
+
 class InterruptedTraining(DinoError):  # noqa: N818 - nothing is wrong
     """A training that a signal has ended, after it saved all that it continues from."""
 

@@ -1,15 +1,13 @@
 """dvc.yaml as a list of steps: every stage once for every run of params.yaml's matrix."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import yaml
-
-from dino.core.errors import ConfigurationError
+from dino.core.yaml_file import read_yaml
 
 _EXPRESSION = re.compile(r"\$\{([\w.]+)\}")
 _RUN = re.compile(r"--run (\S+)")
@@ -37,15 +35,26 @@ class Step:
         match = _RUN.search(self.command)
         return match[1] if match else None
 
+    def recipe(self, checksum: Callable[[str], str]) -> dict[str, Any]:
+        """What the step depends on besides the outputs of other steps.
+
+        `checksum` gives that of a source file's content.
+        """
+        return {
+            "command": self.command,
+            "params.yaml": dict(self.parameters),
+            "code": {path: checksum(path) for path in self.code},
+        }
+
 
 def read_pipeline(root: Path) -> tuple[Step, ...]:
     """The steps of `root`/dvc.yaml in its order, which is one that they can be executed in.
 
     An input that is a folder stands for the outputs of earlier steps below it.
     """
-    parameters = _read_yaml(root / "params.yaml")
+    parameters = read_yaml(root / "params.yaml")
     steps: list[Step] = []
-    for stage, definition in _read_yaml(root / "dvc.yaml")["stages"].items():
+    for stage, definition in read_yaml(root / "dvc.yaml")["stages"].items():
         axes = {
             axis: _fill(values, parameters) for axis, values in definition.get("matrix", {}).items()
         }
@@ -112,14 +121,3 @@ def _lookup(key: str, values: Any) -> Any:
     for part in key.split("."):
         values = values.get(part) if isinstance(values, dict) else None
     return values
-
-
-def _read_yaml(path: Path) -> Any:
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigurationError(f"{path}: not found; run from the project's root") from None
-    except yaml.YAMLError as error:
-        raise ConfigurationError(
-            f"{path}: not valid YAML: {' '.join(str(error).split())}"
-        ) from None

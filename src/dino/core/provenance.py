@@ -12,6 +12,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from dino.core.artifacts import read_json
+
+SNAPSHOT = "snapshot.json"
+"""In a copy of the project that a job works in: what was said here when the copy was made."""
 PACKAGES = ("torch", "timm", "numpy", "pillow", "scikit-learn", "pandas")
 
 
@@ -47,6 +51,7 @@ def provenance(
             "processor": processor_name(),
             "cores": os.cpu_count(),
         },
+        "slurm_job": os.environ.get("SLURM_JOB_ID"),
         "command": " ".join(["dino", *sys.argv[1:]]),
         "started_at": stopwatch.started_at.isoformat(timespec="seconds"),
         "wall_seconds": round(stopwatch.seconds, 1),
@@ -78,6 +83,10 @@ def code_fingerprint(packages: tuple[str, ...]) -> str:
 
 def git_state(root: Path) -> dict[str, Any]:
     """The commit below which the code lies and whether tracked files differ from it."""
+
+    if (root / SNAPSHOT).is_file():
+        copied: dict[str, Any] = read_json(root / SNAPSHOT)["git"]
+        return copied
 
     def git(*arguments: str) -> str | None:
         try:

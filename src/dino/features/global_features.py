@@ -1,6 +1,5 @@
 """What a teacher says about whole images, computed once and shared by the evaluations."""
 
-import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,6 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from dino.core.configuration.features import FeaturesConfig
+from dino.core.distributed import cores
 from dino.core.errors import CheckpointError, ConfigurationError
 from dino.core.precision import autocast, best_device, resolve_precision
 from dino.data.dataset import PreparedDataset
@@ -73,11 +73,11 @@ def extract_features(
     device = best_device()
     networks = {name: backbone.to(device).eval() for name, backbone in backbones.items()}
     parts: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in networks}
-    cores = len(os.sched_getaffinity(0))
+    usable = cores()
     loader = DataLoader(
         _CroppedImages(dataset, config),
         batch_size=config.batch_size,
-        num_workers=cores if device.type == "cuda" else max(1, cores // 2),
+        num_workers=usable if device.type == "cuda" else max(1, usable // 2),
     )
     progress = tqdm(total=len(dataset), desc="features", unit="images", mininterval=2)
     precision = resolve_precision(config.precision, device)
@@ -93,7 +93,7 @@ def extract_features(
     # divided among the cores one by one
     threads = ThreadPoolExecutor(
         len(networks),
-        initializer=lambda: torch.set_num_threads(max(1, cores // len(networks))),
+        initializer=lambda: torch.set_num_threads(max(1, usable // len(networks))),
     )
     with progress, threads:
         for pixels in loader:

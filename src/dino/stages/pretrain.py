@@ -1,13 +1,13 @@
 """pretrain: train a student and its teacher on the prepared images."""
 
-import os
 import shutil
 from typing import TYPE_CHECKING
 
 import torch
 
 from dino.core.artifacts import sha256_of_file, write_json, write_text
-from dino.core.distributed import from_main, is_main, local_world_size, process_group, rank
+from dino.core.attempt import ensure_newest_attempt
+from dino.core.distributed import cores, from_main, is_main, process_group, rank
 from dino.core.distributed import world_size as number_of_processes
 from dino.core.errors import CollapseError
 from dino.core.paths import Project
@@ -30,7 +30,7 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
     meet it, and a finished run leaves its milestones there alone. Several processes that a
     launcher started train together; the first of them writes.
     """
-    torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // local_world_size()))
+    torch.set_num_threads(cores())
     with process_group(), Interruption() as interruption:
         _pretrain(project, parameters, run, interruption)
 
@@ -58,6 +58,7 @@ def _pretrain(
     def save(training: Pretraining) -> None:
         if not is_main():
             return
+        ensure_newest_attempt()
         folder.save(training.step, training.content())
         every, epoch = config.checkpoints.milestone_epochs, training.finished_epochs
         if every and epoch is not None and epoch % every == 0:

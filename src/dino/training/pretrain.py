@@ -1,7 +1,6 @@
 """The training loop: batches in, a checkpoint and a log out, from wherever it was interrupted."""
 
 import dataclasses
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from tqdm import tqdm
 from dino.core.artifacts import fingerprint, sha256_of_file
 from dino.core.configuration.architecture import ArchitectureConfig
 from dino.core.configuration.pretrain import PretrainConfig
-from dino.core.distributed import is_main, local_world_size, rank, world_size
+from dino.core.distributed import cores, is_main, rank, world_size
 from dino.core.errors import (
     CheckpointError,
     CollapseError,
@@ -271,7 +270,7 @@ class Pretraining:
 
 def worker_count() -> int:
     """Processes that make crops ahead: one for every two cores, which training uses otherwise."""
-    return max(1, len(os.sched_getaffinity(0)) // local_world_size() // 2)
+    return max(1, cores() // 2)
 
 
 def _epoch_batches(dataset: PreparedDataset, batch_size: int, seed: int) -> EpochBatches:

@@ -5,7 +5,6 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Self
 
-import yaml
 from pydantic import Field, NonNegativeInt, model_validator
 
 from dino.core.configuration.architecture import ArchitectureConfig
@@ -17,6 +16,7 @@ from dino.core.configuration.prepare import PrepareConfig
 from dino.core.configuration.pretrain import PretrainConfig
 from dino.core.configuration.section import parse, section
 from dino.core.errors import ConfigurationError
+from dino.core.yaml_file import read_yaml
 
 VARIANT = "dino"
 _NAME = re.compile(r"[A-Za-z0-9_]+")
@@ -118,18 +118,7 @@ class Parameters:
 
 def read_parameters(path: Path) -> Parameters:
     """`path` (params.yaml) as validated parameters."""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigurationError(
-            f"{path}: not found; run the command from the project's root"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: cannot be read as text ({error})") from None
-    except yaml.YAMLError as error:
-        raise ConfigurationError(
-            f"{path}: not valid YAML: {' '.join(str(error).split())}"
-        ) from None
+    values = read_yaml(path, hint="run the command from the project's root")
     if not isinstance(values, dict):
         raise ConfigurationError(f"{path}: expected sections such as 'pretrain:', found none")
     return parse(Parameters, values, where=path.name)
