@@ -45,17 +45,9 @@ def run(arguments: list[str]) -> int:
     """The exit code of `dino` with `arguments`; errors that the user can act on are one line."""
     options = _parser().parse_args(arguments)
     try:
-        if options.command == "doctor":
-            from dino.doctor import doctor
-
-            return doctor(Path.cwd())
-        if options.command == "convert":
-            from dino.model.checkpoint import load_checkpoint
-            from dino.model.reference_checkpoint import save_reference_checkpoint
-
-            save_reference_checkpoint(options.output, load_checkpoint(options.checkpoint))
-            return 0
-        return _run_stage(options)
+        if options.command in STAGES:
+            return _run_stage(options, arguments)
+        return _COMMANDS[options.command](options)
     except DinoError as error:
         print(f"dino {options.command}: {error}", file=sys.stderr)
         return error.exit_code
@@ -64,17 +56,44 @@ def run(arguments: list[str]) -> int:
         return 130
 
 
-def _run_stage(options: argparse.Namespace) -> int:
+def run_in_job(arguments: list[str]) -> None:
+    """Run a stage in a process that SLURM has started; raises what goes wrong."""
+    set_environment()
+    _compute(_parser().parse_args(arguments))
+
+
+def _run_stage(options: argparse.Namespace, arguments: list[str]) -> int:
+    """Have a stage computed where the launcher says."""
+    launcher = os.environ.get("DINO_LAUNCHER", "local")
+    if launcher not in ("local", "slurm"):
+        raise DinoError(f"DINO_LAUNCHER: expected local or slurm, got {launcher}")
+    if launcher == "slurm":
+        from dino.launch.settings import read_settings
+
+        settings = read_settings(Path.cwd())
+        if options.command in settings.submit:
+            from dino.core.pipeline import read_step
+            from dino.launch.slurm import run_on_slurm
+
+            step = read_step(Path.cwd(), options.command, getattr(options, "run", None))
+            run_on_slurm(Path.cwd(), step, settings, run_in_job)
+            return 0
+    # launched already: by torchrun, or by the lines below
+    if options.command == "pretrain" and "RANK" not in os.environ:
+        from dino.launch.local import processes_wanted, run_processes
+
+        processes = processes_wanted()
+        if processes > 1:
+            return run_processes(processes, arguments)
+    _compute(options)
+    return 0
+
+
+def _compute(options: argparse.Namespace) -> None:
     from dino.core.configuration.parameters import read_parameters
     from dino.core.locking import only_one
     from dino.core.paths import Project
 
-    launcher = os.environ.get("DINO_LAUNCHER", "local")
-    if launcher != "local":
-        raise DinoError(
-            f"DINO_LAUNCHER={launcher}: this version runs its stages on this machine alone; "
-            "unset it, or run snakemake without --profile"
-        )
     project = Project(root=Path.cwd())
     parameters = read_parameters(project.parameters)
     stage = importlib.import_module(f"dino.stages.{options.command}")
@@ -87,7 +106,34 @@ def _run_stage(options: argparse.Namespace) -> int:
             stage.execute(project, parameters)
         else:
             stage.execute(project, parameters, run)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    if options.slurm:
+        from dino.launch.cluster_check import check_cluster
+
+        return check_cluster(Path.cwd())
+    from dino.doctor import doctor
+
+    return doctor(Path.cwd())
+
+
+def _jobs(options: argparse.Namespace) -> int:
+    from dino.launch.jobs import jobs_table
+
+    print(jobs_table(Path.cwd()))
     return 0
+
+
+def _convert(options: argparse.Namespace) -> int:
+    from dino.model.checkpoint import load_checkpoint
+    from dino.model.reference_checkpoint import save_reference_checkpoint
+
+    save_reference_checkpoint(options.output, load_checkpoint(options.checkpoint))
+    return 0
+
+
+_COMMANDS = {"doctor": _doctor, "jobs": _jobs, "convert": _convert}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -108,7 +154,14 @@ def _parser() -> argparse.ArgumentParser:
                 help="a run of params.yaml: ARCHITECTURE-dino-sSEED",
             )
     text = "show what this machine offers and what is missing for each stage"
-    commands.add_parser("doctor", help=text, description=text[0].upper() + text[1:] + ".")
+    command = commands.add_parser("doctor", help=text, description=text[0].upper() + text[1:] + ".")
+    command.add_argument(
+        "--slurm",
+        action="store_true",
+        help="check slurm/settings.yaml against the cluster instead, with a small job",
+    )
+    text = "show what the SLURM jobs of this checkout are doing"
+    commands.add_parser("jobs", help=text, description=text[0].upper() + text[1:] + ".")
     text = "write a training checkpoint in the format of the reference implementation"
     command = commands.add_parser(
         "convert", help=text, description=text[0].upper() + text[1:] + "."

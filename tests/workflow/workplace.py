@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
+ROOT = Path(__file__).parents[2]
+# compiled code comes along: its cache is valid where the sources keep their times
+GENERATED = shutil.ignore_patterns("*.egg-info")
 SOURCES = (
     ".dvc/.gitignore",
     ".dvc/config",
@@ -80,6 +83,8 @@ class Workplace:
     """A project in a folder of its own, with its own git repository and DVC cache."""
 
     root: Path
+    variables: dict[str, str] = field(default_factory=dict)
+    """Of the shell's environment, besides those that every shell has."""
     executed: list[str] = field(default_factory=list)
     """What the last command executed, such as pretrain-tiny-dino-s0 or report; sorted."""
 
@@ -87,7 +92,7 @@ class Workplace:
         """The output of `command`; fails unless it succeeds (or fails, if that is expected)."""
         started = time.time()
         done = subprocess.run(
-            command, cwd=self.root, env=environment(self.root), capture_output=True, text=True
+            command, cwd=self.root, env=self.environment, capture_output=True, text=True
         )
         output = done.stdout + done.stderr
         # every subcommand of dino opens its lock when it starts, whichever engine calls it
@@ -97,9 +102,14 @@ class Workplace:
             pytest.fail(f"`{' '.join(command)}` ended with {done.returncode}:\n{output}")
         return output
 
-    def set(self, key: str, value: Any) -> None:
-        """Change one value of params.yaml, as with an editor."""
-        path = self.root / "params.yaml"
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that its commands see."""
+        return environment(self.root) | self.variables
+
+    def set(self, key: str, value: Any, file: str = "params.yaml") -> None:
+        """Change one value of params.yaml, or of another such file, as with an editor."""
+        path = self.root / file
         parameters = yaml.safe_load(path.read_text())
         *sections, last = key.split(".")
         section = parameters
@@ -121,7 +131,7 @@ class Workplace:
     def copy(self, to: Path) -> "Workplace":
         """A copy in which the files keep their times."""
         shutil.copytree(self.root, to, symlinks=True)
-        return Workplace(to)
+        return Workplace(to, self.variables)
 
     def planned(self) -> dict[str, int]:
         """How many jobs of each rule `snakemake` would execute."""
@@ -154,6 +164,22 @@ class Workplace:
             f"sys.exit(any(run(command) for command in {commands}))"
         )
         self(sys.executable, "-c", script)
+
+
+def fresh_clone(root: Path, parameters: dict[str, Any] = PARAMETERS) -> Workplace:
+    """The project at `root` with small parameters; nothing was computed yet."""
+    for name in SOURCES:
+        source, copy = ROOT / name, root / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, copy, ignore=GENERATED)
+        else:
+            shutil.copy(source, copy)
+    (root / "params.yaml").write_text(yaml.safe_dump(parameters, sort_keys=False))
+    project = Workplace(root)
+    project("git", "init", "--quiet")
+    project.commit("sources")
+    return project
 
 
 def environment(root: Path) -> dict[str, str]:

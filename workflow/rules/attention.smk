@@ -15,5 +15,7 @@ rule attention:
     log:
         "logs/attention/{run}.log",
     threads: ALL_CORES
+    resources:
+        here=here("attention"),
     shell:
         "dino attention --run {wildcards.run} 2>&1 | tee {log}"

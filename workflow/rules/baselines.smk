@@ -10,5 +10,7 @@ rule baselines:
     log:
         "logs/baselines.log",
     threads: ALL_CORES
+    resources:
+        here=here("baselines"),
     shell:
         "dino baselines 2>&1 | tee {log}"

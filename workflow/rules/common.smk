@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path.cwd() / "src"))
 from dino.core.configuration.parameters import read_parameters
 from dino.core.engines import Bridge
 from dino.core.errors import ConfigurationError, DinoError
+from dino.launch.settings import read_settings
 
 # Where jobs run changes no result. It is therefore the one setting that is not in params.yaml:
 # profiles hand it over as `config: [launcher=NAME]`, and the commands read it from DINO_LAUNCHER.
@@ -25,6 +26,7 @@ os.environ.update(DINO_LAUNCHER=LAUNCHER, PATH=SEARCH_PATH)
 
 try:
     PARAMETERS = read_parameters(Path("params.yaml"))
+    SUBMITTED = read_settings(Path.cwd()).submit if LAUNCHER == "slurm" else ()
     BRIDGE = Bridge(Path.cwd())
     if workflow.is_main_process:
         if config:
@@ -39,8 +41,15 @@ except DinoError as error:
 RUNS = [run.name for run in PARAMETERS.all_runs()]
 
 # A stage that computes takes every core by itself: two of them at a time would only be in each
-# other's way. On a cluster the rules merely wait for their jobs.
+# other's way. On a cluster most rules merely wait for their jobs, and what runs on this machine,
+# the profile lets run one at a time.
 ALL_CORES = workflow.cores if LAUNCHER == "local" else 1
+
+
+def here(stage):
+    """1 for a stage that runs on this machine, 0 for one that waits for a job elsewhere."""
+    return 0 if stage in SUBMITTED else 1
+
 
 
 wildcard_constraints:

@@ -10,5 +10,7 @@ rule export:
         "results/runs/{run}/provenance/export.json",
     log:
         "logs/export/{run}.log",
+    resources:
+        here=here("export"),
     shell:
         "dino export --run {wildcards.run} 2>&1 | tee {log}"

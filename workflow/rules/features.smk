@@ -15,5 +15,7 @@ rule features:
     log:
         "logs/features/{run}.log",
     threads: ALL_CORES
+    resources:
+        here=here("features"),
     shell:
         "dino features --run {wildcards.run} 2>&1 | tee {log}"

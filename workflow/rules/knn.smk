@@ -11,5 +11,7 @@ rule knn:
     log:
         "logs/knn/{run}.log",
     threads: ALL_CORES
+    resources:
+        here=here("knn"),
     shell:
         "dino knn --run {wildcards.run} 2>&1 | tee {log}"

@@ -11,5 +11,7 @@ rule linear:
     log:
         "logs/linear/{run}.log",
     threads: ALL_CORES
+    resources:
+        here=here("linear"),
     shell:
         "dino linear --run {wildcards.run} 2>&1 | tee {log}"

@@ -8,5 +8,7 @@ rule prepare:
         "results/provenance/prepare.json",
     log:
         "logs/prepare.log",
+    resources:
+        here=here("prepare"),
     shell:
         "dino prepare 2>&1 | tee {log}"

@@ -11,5 +11,7 @@ rule pretrain:
     log:
         "logs/pretrain/{run}.log",
     threads: ALL_CORES
+    resources:
+        here=here("pretrain"),
     shell:
         "dino pretrain --run {wildcards.run} 2>&1 | tee {log}"

@@ -70,5 +70,7 @@ rule report:
         ),
     log:
         "logs/report.log",
+    resources:
+        here=here("report"),
     shell:
         "dino report 2>&1 | tee {log}"

@@ -14,6 +14,19 @@ def only_one(root: Path, name: str) -> Iterator[None]:
 
     Not for two threads of one process, which share its locks.
     """
+    with _locked(root, name, fcntl.LOCK_EX | fcntl.LOCK_NB):
+        yield
+
+
+@contextmanager
+def waiting(root: Path, name: str) -> Iterator[None]:
+    """As `only_one`, but wait until the other process has given the lock back."""
+    with _locked(root, name, fcntl.LOCK_EX):
+        yield
+
+
+@contextmanager
+def _locked(root: Path, name: str, kind: int) -> Iterator[None]:
     path = root / "work" / "locks" / name
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -24,7 +37,7 @@ def only_one(root: Path, name: str) -> Iterator[None]:
         try:
             # a record lock, which forked processes do not inherit: the workers of a loader live
             # on for seconds when their parent was killed, and hold nothing that it would miss
-            fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(stream, kind)
         except (BlockingIOError, PermissionError):
             raise DinoError(
                 f"another process is running this already ({path} is locked); "

@@ -7,6 +7,7 @@ from itertools import product
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from dino.core.errors import ConfigurationError
 from dino.core.yaml_file import read_yaml
 
 _EXPRESSION = re.compile(r"\$\{([\w.]+)\}")
@@ -67,6 +68,16 @@ def read_pipeline(root: Path) -> tuple[Step, ...]:
             name = stage + ("@" + "-".join(map(str, values)) if values else "")
             steps.append(_step(name, stage, filled, parameters, steps))
     return tuple(steps)
+
+
+def read_step(root: Path, stage: str, run: str | None) -> Step:
+    """The step of `root`/dvc.yaml that is `stage` for `run`."""
+    steps = [step for step in read_pipeline(root) if step.stage == stage]
+    for step in steps:
+        if step.run == run:
+            return step
+    known = ", ".join(step.run for step in steps if step.run) or "none"
+    raise ConfigurationError(f"--run: expected one of the runs in params.yaml ({known}), got {run}")
 
 
 def _step(name: str, stage: str, definition: Any, parameters: Any, earlier: Iterable[Step]) -> Step:

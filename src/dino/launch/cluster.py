@@ -1,0 +1,180 @@
+"""What SLURM is asked and told: submit through submitit, look into the queue, look up the past."""
+
+import getpass
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import submitit
+from submitit.core.utils import FailedJobError, FailedSubmissionError
+from submitit.helpers import clean_env
+
+from dino.core.errors import ConfigurationError, DinoError
+from dino.launch.settings import PATH, JobSettings
+
+_TIMEOUT_S = 60
+_UNREACHABLE = re.compile(
+    r"unable to contact|connection refused|timed out|zero bytes|unexpected message|"
+    r"temporarily (unable|unavailable)|connection failure|controller is currently down",
+    re.IGNORECASE,
+)
+ALIVE = frozenset(
+    {"PENDING", "RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING"}
+    | {"REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESIZING", "STAGE_OUT"}
+)
+"""States in which a job still is, or will again be, at work."""
+
+
+class ControllerUnreachableError(DinoError):
+    """SLURM did not answer; that says nothing about any job."""
+
+
+@dataclass(frozen=True)
+class QueuedJob:
+    """A job that the controller knows."""
+
+    job_id: str
+    name: str
+    state: str
+    reason: str
+    """Why it waits, such as Resources; or None."""
+    nodes: str
+    """Where it runs, such as n[1-2]; empty while it waits."""
+    elapsed: str
+    """How long it has been running, such as 1-02:03:04."""
+
+
+def submit(
+    name: str, folder: Path, settings: JobSettings, setup: list[str], task: Callable[[], int]
+) -> str:
+    """The id of the new job that calls `task` in each of its processes; its logs lie in `folder`.
+
+    `setup` are lines of shell before that, after the settings' own. While another job of this
+    name is at work the new one waits (SLURM's dependency `singleton`). Raises
+    `ConfigurationError` with SLURM's reason when it refuses the job.
+    """
+    python = shlex.quote(sys.executable)
+    if settings.container:
+        python = f"{settings.container} {python}"
+    try:
+        executor = submitit.SlurmExecutor(folder, max_num_timeout=10**6, python=python)
+        executor.update_parameters(
+            job_name=name,
+            time=settings.minutes,
+            nodes=settings.nodes,
+            ntasks_per_node=settings.tasks_per_node,
+            cpus_per_task=settings.cpus_per_task,
+            gpus_per_node=settings.gpus_per_node or None,
+            mem=None if settings.memory_gb is None else f"{round(1024 * settings.memory_gb)}M",
+            partition=settings.partition,
+            account=settings.account,
+            qos=settings.qos,
+            constraint=settings.constraint,
+            exclude=settings.exclude,
+            signal_delay_s=settings.signal_delay_s,
+            dependency="singleton",
+            wckey=None,
+            additional_parameters={"requeue": True},
+            setup=[*settings.setup, *setup],
+            # srun no longer inherits cpus-per-task from sbatch (since SLURM 22.05); without
+            # kill-on-bad-exit the others would wait for a process that died until the time is up
+            srun_args=[f"--cpus-per-task={settings.cpus_per_task}", "--kill-on-bad-exit=1"],
+        )
+        with clean_env():
+            return str(executor.submit(task).job_id)
+    except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError) as error:
+        text = str(getattr(error, "stderr", None) or error)
+        if _UNREACHABLE.search(text):
+            raise ControllerUnreachableError(f"sbatch: {_one_line(text)}") from None
+        raise ConfigurationError(
+            f"SLURM refused the job: {_one_line(text)}; correct {PATH}, "
+            "`dino doctor --slurm` checks it"
+        ) from None
+    except RuntimeError as error:
+        # submitit found no srun
+        raise ConfigurationError(
+            f"{error} SLURM's commands have to be on PATH; without a cluster unset DINO_LAUNCHER, "
+            "or run snakemake without --profile slurm"
+        ) from None
+
+
+def queue() -> list[QueuedJob]:
+    """This user's jobs that are at work; raises `ControllerUnreachableError`."""
+    fields = "%i|%j|%T|%r|%N|%M"
+    lines = ask("squeue", "--noheader", f"--user={getpass.getuser()}", f"--format={fields}")
+    jobs = [QueuedJob(*line.strip().split("|")) for line in lines if line.count("|") == 5]
+    return [job for job in jobs if job.state in ALIVE]
+
+
+def past_state(job_id: str) -> str | None:
+    """What the accounting, or where there is none the controller, says of a job; None: nothing.
+
+    One word, such as COMPLETED, CANCELLED or NODE_FAIL.
+    """
+    try:
+        lines = ask(
+            "sacct", "--noheader", "--allocations", "--parsable2", "--format=State", "-j", job_id
+        )
+        states = [line.split()[0] for line in lines if line.strip()]
+    except ControllerUnreachableError:
+        raise
+    except DinoError:
+        # a cluster without accounting: the controller remembers for some minutes
+        states = _states_by_controller(job_id)
+    return states[-1] if states else None
+
+
+def _states_by_controller(job_id: str) -> list[str]:
+    try:
+        lines = ask("scontrol", "--oneliner", "show", "job", job_id)
+    except ControllerUnreachableError:
+        raise
+    except DinoError:
+        return []
+    return re.findall(r"\bJobState=(\w+)", "\n".join(lines))
+
+
+def cancel(job_id: str) -> None:
+    """End a job, whether it waits or runs."""
+    ask("scancel", job_id)
+
+
+def ask(*command: str) -> list[str]:
+    """The lines that one of SLURM's commands prints.
+
+    Raises `ControllerUnreachableError` when it got no answer, `DinoError` for any other failure.
+    """
+    # SLURM_CONF says where the cluster is; the other variables belong to a job that we may be in
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if key == "SLURM_CONF" or not key.startswith(("SLURM_", "SQUEUE_", "SACCT_"))
+    }
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, env=kept)
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"{command[0]}: not found; SLURM's commands have to be on PATH. Without a cluster "
+            "unset DINO_LAUNCHER, or run snakemake without --profile slurm"
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise ControllerUnreachableError(
+            f"{command[0]}: no answer in {_TIMEOUT_S} seconds"
+        ) from None
+    if done.returncode:
+        text = _one_line(done.stderr or done.stdout) or f"exit code {done.returncode}"
+        kind = ControllerUnreachableError if _UNREACHABLE.search(text) else DinoError
+        raise kind(f"{command[0]}: {text}")
+    return done.stdout.splitlines()
+
+
+def _one_line(text: str) -> str:
+    """SLURM's own complaints in `text`, without the program's name and what is around them."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    complaints = [re.sub(r"^\w+: (error|fatal): ", "", line) for line in lines if "error:" in line]
+    return "; ".join(dict.fromkeys(complaints or lines))

@@ -1,0 +1,44 @@
+"""`dino jobs`: what the jobs of this checkout are doing."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from dino.core.artifacts import read_json
+from dino.launch.cluster import QueuedJob, queue
+from dino.launch.progress import progress
+from dino.launch.snapshot import read_result
+
+_HEADER = ("STEP", "JOB", "STATE", "TIME", "WHAT")
+
+
+def jobs_table(root: Path) -> str:
+    """A line for each job that this checkout has submitted and not forgotten, newest last."""
+    at_work = {job.job_id: job for job in queue()}
+    rows = [_HEADER, *_rows(root, at_work)]
+    if len(rows) == 1:
+        return "no jobs were submitted from here"
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER) - 1)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])
+        for row in rows
+    )
+
+
+def _rows(root: Path, at_work: dict[str, QueuedJob]) -> Iterator[tuple[str, ...]]:
+    records = (root / "work" / "jobs").glob("*/*/job.json")
+    for record in sorted(records, key=lambda path: path.stat().st_mtime):
+        folder = record.parent
+        job_id = str(read_json(record)["job_id"])
+        yield folder.parent.name, job_id, *_state(folder, at_work.get(job_id))
+
+
+def _state(folder: Path, job: QueuedJob | None) -> tuple[str, str, str]:
+    result = read_result(folder)
+    if result is not None:
+        good = result["exit_code"] == 0
+        return ("finished", "", "") if good else ("failed", "", str(result["error"]))
+    if job is None:
+        return "ended", "", "without a result; the step's command submits it again"
+    if job.state == "RUNNING":
+        return "running", job.elapsed, " ".join([job.nodes, progress(folder) or ""]).strip()
+    return job.state.lower(), "", job.reason

@@ -1,0 +1,64 @@
+"""A small job that reports, from each of its processes, what a training would find there."""
+
+import os
+import platform
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from submitit.helpers import TorchDistributedEnvironment
+
+from dino.core.artifacts import write_json
+
+TOKEN = "token"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Writes what it sees to `folder`/RANK.json."""
+
+    folder: Path
+    token: str
+    """What the file `token` in the folder says where the file system is really shared."""
+
+    def __call__(self) -> int:
+        """0; what is wrong stands in the file."""
+        environment = TorchDistributedEnvironment()
+        environment.export(set_cuda_visible_devices=False, overwrite=True)
+        found = {
+            "host": os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
+            "python": platform.python_version(),
+            "executable": sys.executable,
+            "token": (self.folder / TOKEN).read_text() == self.token,
+            "gpus": None,
+            "torch": None,
+            "sum": None,
+            "backend": None,
+            "error": None,
+        }
+        try:
+            found |= _together(environment.world_size)
+        except Exception as error:
+            found["error"] = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        write_json(self.folder / f"{environment.rank}.json", found)
+        return 0
+
+    def checkpoint(self) -> None:
+        """None: it is not worth being queued again."""
+
+
+def _together(processes: int) -> dict[str, object]:
+    import torch
+    import torch.distributed as dist
+
+    from dino.core.distributed import process_group, rank
+
+    found = {"torch": torch.__version__, "gpus": torch.cuda.device_count(), "sum": 0.0}
+    with process_group():
+        if processes > 1:
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+            number = torch.tensor(float(rank()), device=device)
+            dist.all_reduce(number)
+            found |= {"sum": float(number), "backend": dist.get_backend()}
+    return found

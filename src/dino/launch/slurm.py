@@ -1,0 +1,276 @@
+"""A stage as a SLURM job: submit it once, watch it, take over what it has made.
+
+The command that an engine runs is this watcher; it may be killed and started again at any time,
+several times at once, and there is still one job.
+"""
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from dino.core.artifacts import read_json, write_json
+from dino.core.errors import JobError
+from dino.core.locking import waiting
+from dino.core.paths import Project
+from dino.core.pipeline import Step
+from dino.launch.cluster import (
+    ControllerUnreachableError,
+    QueuedJob,
+    cancel,
+    past_state,
+    queue,
+    submit,
+)
+from dino.launch.progress import LOGS, last_lines, progress
+from dino.launch.settings import SlurmSettings
+from dino.launch.snapshot import Snapshot, job_prefix, read_result
+from dino.launch.task import Task
+
+_READINGS = 3
+"""How often in a row a job has to look ended before that is believed."""
+_MARKER_SECONDS = 1.0
+"""Between two looks for the job's last word: a file, which costs the controller nothing."""
+_TELL_SECONDS = 30.0
+_TRIED_AGAIN = frozenset(
+    {None, "TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "FAILED", "COMPLETED", "REQUEUED"}
+)
+"""Ends of a job without a last word after which it is submitted again; None: SLURM forgot it."""
+
+Execute = Callable[[list[str]], None]
+
+
+def run_on_slurm(root: Path, step: Step, settings: SlurmSettings, execute: Execute) -> None:
+    """Have `step` of the project at `root` computed by a job, and publish what it made.
+
+    `execute` is what the job's processes call with the step's arguments. Raises `JobError` when
+    the job has failed or was cancelled, `KeyboardInterrupt` after an interruption.
+    """
+    watcher = _Watcher(Snapshot(root, step), settings, execute)
+    with _terminated_is_interrupted():
+        try:
+            watcher.watch()
+        except KeyboardInterrupt:
+            watcher.leave()
+            raise
+
+
+class _Watcher:
+    def __init__(self, snapshot: Snapshot, settings: SlurmSettings, execute: Execute) -> None:
+        self.snapshot = snapshot
+        self.settings = settings
+        self.execute = execute
+        self.record = snapshot.folder / "job.json"
+        self.readings = 0
+        """How often in a row the job looked ended."""
+        self.seen_at_work = False
+        self.told = ("", 0.0)
+
+    def watch(self) -> None:
+        """Return when the job's files are published."""
+        job_id = self._job()
+        asked_at = 0.0
+        while True:
+            result = read_result(self.snapshot.folder)
+            if result is not None:
+                return self._finish(result)
+            if not self.snapshot.folder.is_dir():
+                raise JobError(f"{self.snapshot.folder} was deleted; run the command again")
+            if time.monotonic() - asked_at >= self.settings.poll_seconds:
+                job_id = self._look(job_id)
+                asked_at = time.monotonic()
+            time.sleep(min(_MARKER_SECONDS, self.settings.poll_seconds))
+
+    def leave(self) -> None:
+        """Say how the job goes on after Ctrl-C, or end it, as configured."""
+        job_id = self._recorded()
+        if job_id is None:
+            return
+        if self.settings.on_interrupt == "cancel":
+            cancel(job_id)
+            self._say(f"job {job_id} is cancelled")
+        else:
+            self._say(
+                f"detached: job {job_id} goes on; the same command watches it again, "
+                f"`scancel {job_id}` ends it"
+            )
+
+    # ---- decisions
+
+    def _job(self, dead: str | None = None) -> str:
+        """The id of the one job of this step: found, or submitted, in place of the `dead` one."""
+        while True:
+            try:
+                with waiting(self.snapshot.root, "launch"):
+                    job_id = self._found(dead) or self._submitted(dead)
+                if job_id is not None:
+                    return job_id
+            except ControllerUnreachableError as error:
+                self._tell(f"waiting for the controller ({error})")
+            time.sleep(self.settings.poll_seconds)
+
+    def _found(self, dead: str | None) -> str | None:
+        """A job that has this work, or has done it."""
+        result = read_result(self.snapshot.folder)
+        if result is not None and dead is None:
+            if result["exit_code"] == 0:
+                self._say(f"job {result['job_id']} has computed this already")
+                return str(result["job_id"])
+            # of an earlier command, which has told the user
+            (self.snapshot.folder / "result.json").unlink()
+            self.record.unlink(missing_ok=True)
+        recorded = self._recorded()
+        # without a record, its launcher was killed before it could note the id
+        job_id = next((job.job_id for job in self._mine()), recorded)
+        if job_id is None or job_id == dead:
+            return None
+        if job_id != recorded:
+            self._note(job_id)
+        self._say(f"watching job {job_id}")
+        return job_id
+
+    def _submitted(self, dead: str | None) -> str | None:
+        """The id of a new job; None while as many as allowed are at work."""
+        snapshot, settings = self.snapshot, self.settings
+        prefix = job_prefix(snapshot.root)
+        at_once = sum(job.name.startswith(prefix) for job in queue())
+        if at_once >= settings.jobs_at_once:
+            self._tell(
+                f"waiting: {at_once} jobs are at work, and jobs_at_once in slurm/settings.yaml "
+                f"is {settings.jobs_at_once}"
+            )
+            return None
+        failures = 0 if dead is None else self._failures_so_far(dead)
+        snapshot.make()
+        task = Task(snapshot.folder, tuple(snapshot.arguments), self.execute)
+        job = settings.job(snapshot.step.stage)
+        job_id = submit(snapshot.job_name, snapshot.folder / LOGS, job, snapshot.setup, task)
+        self._note(job_id, failures)
+        self.seen_at_work = True
+        self._say(f"submitted job {job_id} ({snapshot.job_name})")
+        return job_id
+
+    def _failures_so_far(self, dead: str) -> int:
+        """How many jobs in a row died without a word and without a newer checkpoint.
+
+        Raises `JobError` when these are too many.
+        """
+        if not self.seen_at_work:
+            # it ended while nobody watched: this is a new command, not a new attempt
+            return 0
+        before = read_json(self.record)
+        if before["checkpoint"] != self._newest_checkpoint():
+            return 0
+        failures = int(before["failures"]) + 1
+        if failures > self.settings.retries:
+            raise self._failure(
+                f"job {dead} and the {failures - 1} before it ended without a result and without "
+                "a newer checkpoint"
+            )
+        return failures
+
+    def _look(self, job_id: str) -> str:
+        """Ask SLURM about the job; the id of the one to watch from now on."""
+        try:
+            mine = self._mine()
+            if mine:
+                self.readings = 0
+                self.seen_at_work = True
+                self._tell(_description(mine[-1], self.snapshot.folder))
+                return mine[-1].job_id
+            state = past_state(job_id)
+        except ControllerUnreachableError as error:
+            self._tell(f"job {job_id}: no news ({error})")
+            return job_id
+        self.readings += 1
+        if self.readings < _READINGS or read_result(self.snapshot.folder) is not None:
+            return job_id
+        self.readings = 0
+        how = f"job {job_id} has ended without a result ({state or 'SLURM has forgotten it'})"
+        if state not in _TRIED_AGAIN and self.seen_at_work:
+            raise self._failure(f"{how}; the same command submits it again")
+        self._say(how)
+        return self._job(dead=job_id)
+
+    def _mine(self) -> list[QueuedJob]:
+        return [job for job in queue() if job.name == self.snapshot.job_name]
+
+    def _finish(self, result: dict[str, object]) -> None:
+        if result["exit_code"] != 0:
+            raise self._failure(f"job {result['job_id']}: {result['error']}")
+        with waiting(self.snapshot.root, "launch"):
+            self.snapshot.publish()
+            self.snapshot.remove_older()
+        self._say(f"job {result['job_id']} has finished")
+
+    def _failure(self, text: str) -> JobError:
+        log, lines = last_lines(self.snapshot.folder)
+        for line in lines:
+            print(f"  | {line}", file=sys.stderr)
+        # the next command begins anew
+        self.record.unlink(missing_ok=True)
+        return JobError(f"{text}; log: {log}" if log else text)
+
+    # ---- notes
+
+    def _recorded(self) -> str | None:
+        return str(read_json(self.record)["job_id"]) if self.record.is_file() else None
+
+    def _note(self, job_id: str, failures: int = 0) -> None:
+        before = read_json(self.record)["jobs"] if self.record.is_file() else []
+        write_json(
+            self.record,
+            {
+                "job_id": job_id,
+                "jobs": [*before, job_id],
+                "failures": failures,
+                "checkpoint": self._newest_checkpoint(),
+            },
+        )
+
+    def _newest_checkpoint(self) -> str | None:
+        run = self.snapshot.step.run
+        if run is None:
+            return None
+        found = Project(root=self.snapshot.root).run(run).work.rglob("step_*.pth")
+        return max((path.name for path in found), default=None)
+
+    def _tell(self, text: str) -> None:
+        """Say what is new, and what is not now and then."""
+        before, at = self.told
+        if text != before and (time.monotonic() - at >= _TELL_SECONDS or _news(text, before)):
+            self._say(text)
+            self.told = (text, time.monotonic())
+
+    def _say(self, text: str) -> None:
+        print(f"{self.snapshot.home.name}: {text}", file=sys.stderr, flush=True)
+
+
+def _description(job: QueuedJob, folder: Path) -> str:
+    text = f"job {job.job_id} is {job.state.lower()}"
+    if job.state == "RUNNING":
+        now = progress(folder)
+        return f"{text} on {job.nodes}" + (f": {now}" if now else "")
+    return text + (f" ({job.reason})" if job.reason not in ("None", "") else "")
+
+
+def _news(text: str, before: str) -> bool:
+    """Whether more has changed than the numbers of a progress bar."""
+    return text.split(":")[0] != before.split(":")[0]
+
+
+@contextmanager
+def _terminated_is_interrupted() -> Iterator[None]:
+    """A block in which SIGTERM, with which engines end their commands, is like Ctrl-C."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

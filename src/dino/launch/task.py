@@ -1,0 +1,119 @@
+"""What runs in each process of a job."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from submitit.helpers import DelayedSubmission, TorchDistributedEnvironment
+
+from dino.core.artifacts import write_json
+from dino.core.attempt import ensure_newest_attempt, join_attempt
+from dino.core.errors import DinoError, InterruptedTraining, SupersededError
+
+_ENDED_WITHIN_S = 60
+"""Time that SLURM gets to end a job that asked to be queued again."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A command of dino, in the working folder of its job."""
+
+    folder: Path
+    arguments: tuple[str, ...]
+    execute: Callable[[list[str]], None]
+    """Runs `dino` with arguments; raises what goes wrong."""
+
+    def __call__(self) -> int:
+        """0, or the process ends here with another exit code.
+
+        What the launcher believes stands in result.json, the last thing written: a process that
+        was killed leaves none.
+        """
+        environment = TorchDistributedEnvironment()
+        environment.export(set_cuda_visible_devices=False, overwrite=True)
+        os.chdir(self.folder)
+        os.environ["DINO_LAUNCHER"] = "local"
+        # for what sets no number of threads by itself; a node may show more cores than were given
+        os.environ.setdefault("OMP_NUM_THREADS", os.environ.get("SLURM_CPUS_PER_TASK", "1"))
+        sys.argv = ["dino", *self.arguments]
+        job_id = os.environ["SLURM_JOB_ID"]
+        attempt = f"{job_id}.{os.environ.get('SLURM_RESTART_COUNT', '0')}"
+        is_main = environment.rank == 0
+        join_attempt(self.folder / "attempt", attempt, begin=is_main)
+        try:
+            code = self._run(job_id, is_main)
+        except SupersededError as error:
+            code = self._say(error)
+        if code:
+            # at once: threads of a process group whose other members are gone may wait for ever
+            os._exit(code)
+        return code
+
+    def _run(self, job_id: str, is_main: bool) -> int:
+        try:
+            self.execute(list(self.arguments))
+        except SupersededError:
+            raise
+        except InterruptedTraining as error:
+            self._say(error)
+            if is_main:
+                _queue_again(job_id)
+            _wait_for_the_end()
+            return error.exit_code
+        except DinoError as error:
+            # any process may meet what the user has to mend
+            self._leave({"exit_code": error.exit_code, "job_id": job_id, "error": str(error)})
+            return self._say(error)
+        if is_main:
+            self._leave({"exit_code": 0, "job_id": job_id})
+        return 0
+
+    def _say(self, error: DinoError) -> int:
+        print(f"dino {self.arguments[0]}: {error}", file=sys.stderr, flush=True)
+        return error.exit_code
+
+    def checkpoint(self) -> DelayedSubmission:
+        """What submitit queues again after a signal that the command itself does not handle."""
+        return DelayedSubmission(self)
+
+    def _leave(self, result: dict[str, object]) -> None:
+        ensure_newest_attempt()
+        write_json(self.folder / "result.json", result)
+
+
+def _queue_again(job_id: str) -> None:
+    """Ask SLURM to queue this job again, unless it is being ended for good.
+
+    scancel, too, begins with a signal: only a job that SLURM still calls running was interrupted
+    by a time limit or a preemption that is to come.
+    """
+    for _ in range(10):
+        try:
+            ensure_newest_attempt()
+            done = subprocess.run(
+                ["squeue", "--noheader", f"--jobs={job_id}", "--format=%T"],
+                capture_output=True, text=True, timeout=30,
+            )  # fmt: skip
+            if done.returncode == 0:
+                if done.stdout.strip() == "RUNNING":
+                    subprocess.run(["scontrol", "requeue", job_id], timeout=30, check=True)
+                return
+        except SupersededError:
+            return
+        except (OSError, subprocess.SubprocessError) as error:
+            # the launcher submits again what has died with a newer checkpoint
+            print(f"cannot be queued again: {error}", file=sys.stderr, flush=True)
+            if isinstance(error, FileNotFoundError):
+                return
+        time.sleep(2)
+
+
+def _wait_for_the_end() -> None:
+    # the first process to leave would make SLURM call the job failed
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    time.sleep(_ENDED_WITHIN_S)

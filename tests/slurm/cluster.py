@@ -1,0 +1,179 @@
+"""The private cluster of cluster.sh, and a training on it that is disturbed."""
+
+import hashlib
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from workplace import Workplace, fresh_clone
+
+SCRIPT = Path(__file__).parent / "cluster.sh"
+RUN = "vit-dino-s0"
+SETTINGS = "slurm/settings.yaml"
+PATIENCE_S = 90
+
+# On scikit-learn's digits: 20 steps an epoch, a checkpoint every few steps.
+PARAMETERS: dict[str, Any] = {
+    "runs": {"architecture": ["vit"], "seed": [0]},
+    "architectures": {
+        "vit": {
+            "timm_name": "vit_tiny_patch16_224",
+            "image_size_px": 8,
+            "patch_size_px": 4,
+            "embed_dim": 16,
+            "depth": 2,
+            "num_heads": 2,
+            "drop_path": 0.1,
+        }
+    },
+    "prepare": {"source": "digits", "val_images": 50, "max_train_images": 320},
+    "pretrain": {
+        "epochs": 20,
+        "batch_size": 16,
+        "precision": "float32",
+        "online_knn_bank": 100,
+        "online_knn_every_epochs": 0,
+        "checkpoints": {"minutes": 0.005},
+        "crops": {"global_size_px": 8, "local_size_px": 4, "local_crops": 2},
+        "head": {"out_dim": 24, "hidden_dim": 16, "bottleneck_dim": 8},
+        "optimizer": {"warmup_epochs": 1, "learning_rate": 0.01},
+    },
+    "features": {"resize_px": 8, "crop_px": 8, "last_blocks": 2},
+    "linear": {"epochs": 2, "batch_size": 50},
+    "knn": {"neighbours": [5, 10], "headline": 5},
+    "attention": {"image_size_px": 8, "images": 20, "examples": 2},
+}
+
+
+class Cluster:
+    """SLURM's commands, and the switches of the cluster."""
+
+    def __init__(self) -> None:
+        """Starts it; raises `CalledProcessError` where that cannot be."""
+        line = self.switch("start").strip().splitlines()[-1]
+        self.variables = {"SLURM_CONF": line.split("=", 1)[1]}
+
+    def switch(self, *command: str) -> str:
+        """What cluster.sh prints."""
+        done = subprocess.run([SCRIPT, *command], stdout=subprocess.PIPE, text=True, check=True)
+        return done.stdout
+
+    def __call__(self, *command: str) -> str:
+        """What one of SLURM's commands prints."""
+        environment = {**os.environ, **self.variables}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    def submissions(self, project: Workplace) -> list[str]:
+        """The ids of all jobs that were ever submitted from `project`, by the accounting."""
+        prefix = job_prefix(project.root)
+        lines = self("sacct", "-n", "-X", "-P", "-o", "JobID,JobName", "-S", "now-1hours")
+        jobs = [line.split("|") for line in lines.splitlines()]
+        return sorted({job_id for job_id, name in jobs if name.startswith(prefix)})
+
+    def state(self, job_id: str) -> str:
+        """The state of a job that the controller knows, such as RUNNING."""
+        return self("squeue", "-h", "-t", "all", "-j", job_id, "-o", "%T").strip()
+
+
+def job_prefix(root: Path) -> str:
+    """What the names of the jobs of a checkout begin with."""
+    return f"dino-{hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:6]}-"
+
+
+def wait_until(condition: Callable[[], Any], what: str) -> Any:
+    """The first true value of `condition`; fails after a while without one."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.1)
+    pytest.fail(f"in {PATIENCE_S} seconds: no {what}")
+
+
+def prepared_project(root: Path, cluster: Cluster, **pretrain: Any) -> Workplace:
+    """A fresh clone with prepared images and settings for the test cluster."""
+    parameters = {**PARAMETERS, "pretrain": {**PARAMETERS["pretrain"], **pretrain}}
+    project = fresh_clone(root, parameters)
+    project.variables = {**cluster.variables}
+    ask_for(project, minutes=60, cpus_per_task=1, gpus_per_node=0)
+    project("dino", "prepare")
+    return project
+
+
+def ask_for(project: Workplace, stage: str | None = None, **values: Any) -> None:
+    """Change slurm/settings.yaml: for one stage, or the defaults."""
+    path = project.root / SETTINGS
+    settings = yaml.safe_load(path.read_text())
+    settings["poll_seconds"] = 1
+    section = settings["defaults"] if stage is None else settings["stages"].setdefault(stage, {})
+    section.update(values)
+    if stage is None:
+        settings["stages"] = {}
+    path.write_text(yaml.safe_dump(settings, sort_keys=False))
+
+
+@dataclass
+class Training:
+    """`dino pretrain` in a project on the cluster."""
+
+    project: Workplace
+    cluster: Cluster
+
+    def start(self) -> "subprocess.Popen[str]":
+        """The launcher, in a process group of its own as in a terminal."""
+        return subprocess.Popen(
+            ["dino", "pretrain", "--run", RUN],
+            cwd=self.project.root,
+            env={**self.project.environment, "DINO_LAUNCHER": "slurm"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def finished(self, launcher: "subprocess.Popen[str]", code: int = 0) -> str:
+        """What a launcher has printed, once it has ended with `code`."""
+        output, _ = launcher.communicate(timeout=2 * PATIENCE_S)
+        if launcher.returncode != code:
+            pytest.fail(f"the launcher ended with {launcher.returncode}:\n{output}{self.logs()}")
+        return output
+
+    def logs(self) -> str:
+        """What the processes of the jobs have printed."""
+        logs = sorted((self.project.root / "work" / "jobs").rglob("*.err"))
+        return "".join(f"\n--- {log.name}\n{log.read_text()}" for log in logs)
+
+    def job_id(self) -> str:
+        """Of the newest job, as soon as there is one."""
+        jobs = self.project.root / "work" / "jobs"
+
+        def recorded() -> str | None:
+            records = sorted(jobs.glob("pretrain-*/*/job.json"), key=lambda p: p.stat().st_mtime)
+            return json.loads(records[-1].read_text())["job_id"] if records else None
+
+        return str(wait_until(recorded, "job"))
+
+    def job_id_in_training(self) -> str:
+        """Of the newest job, as soon as it has written a checkpoint."""
+        before = self.checkpoint_names()
+        job_id = self.job_id()
+        wait_until(lambda: self.checkpoint_names() != before, "checkpoint")
+        return job_id
+
+    def checkpoint_names(self) -> set[str]:
+        """Of the checkpoints that an interrupted training continues from."""
+        return {path.name for path in (self.project.root / "work" / RUN).rglob("step_*.pth")}
+
+    def sha256(self) -> str:
+        """Of the final checkpoint, which the launcher has published."""
+        path = self.project.root / "artifacts" / RUN / "checkpoint.pth"
+        return hashlib.sha256(path.read_bytes()).hexdigest()
