@@ -76,7 +76,7 @@ def _run_stage(options: argparse.Namespace, arguments: list[str]) -> int:
             from dino.launch.slurm import run_on_slurm
 
             step = read_step(Path.cwd(), options.command, getattr(options, "run", None))
-            run_on_slurm(Path.cwd(), step, settings, run_in_job)
+            run_on_slurm(Path.cwd(), step, settings, entry="dino.cli:run_in_job")
             return 0
     # launched already: by torchrun, or by the lines below
     if options.command == "pretrain" and "RANK" not in os.environ:

@@ -3,9 +3,11 @@
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +37,7 @@ PARAMETERS: dict[str, Any] = {
     },
     "prepare": {"source": "digits", "val_images": 50, "max_train_images": 320},
     "pretrain": {
-        "epochs": 20,
+        "epochs": 10,
         "batch_size": 16,
         "precision": "float32",
         "online_knn_bank": 100,
@@ -86,6 +88,29 @@ class Cluster:
 def job_prefix(root: Path) -> str:
     """What the names of the jobs of a checkout begin with."""
     return f"dino-{hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:6]}-"
+
+
+def task_processes(job_id: str, rank: int | None = None) -> list[int]:
+    """The processes of a job, or of one of its tasks, and their children."""
+    wanted = [f"SLURM_JOB_ID={job_id}", f"SLURM_PROCID={'' if rank is None else rank}"]
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            variables = (folder / "environ").read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        if wanted[0] in variables and any(
+            v == wanted[1] if rank is not None else v.startswith(wanted[1]) for v in variables
+        ):
+            found.append(int(folder.name))
+    return found
+
+
+def _status(process: int) -> list[str]:
+    try:
+        return Path(f"/proc/{process}/status").read_text().splitlines()
+    except OSError:
+        return []
 
 
 def wait_until(condition: Callable[[], Any], what: str) -> Any:
@@ -168,6 +193,40 @@ class Training:
         job_id = self.job_id()
         wait_until(lambda: self.checkpoint_names() != before, "checkpoint")
         return job_id
+
+    @contextmanager
+    def frozen(self) -> Iterator[str]:
+        """A block in which the newest job, named, stands still after its first checkpoint."""
+        job_id = self.job_id_in_training()
+        processes = task_processes(job_id)
+        for process in processes:
+            os.kill(process, signal.SIGSTOP)
+        try:
+            yield job_id
+        finally:
+            for process in processes:
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGCONT)
+
+    def wait_for_notice(self, job_id: str) -> None:
+        """Until SLURM has sent SIGUSR2 to a job that stands still, or has woken it to hear it."""
+        bit = 1 << (signal.SIGUSR2 - 1)
+
+        def pending() -> bool:
+            masks = [
+                int(line.split()[1], 16)
+                for process in task_processes(job_id)
+                for line in _status(process)
+                if line.startswith("ShdPnd:")
+            ]
+            return any(mask & bit for mask in masks)
+
+        wait_until(lambda: pending() or "interrupted by" in self.logs(), "SIGUSR2")
+
+    def attempt(self) -> str:
+        """The name of the newest attempt at the job."""
+        path = next((self.project.root / "work" / "jobs").glob("pretrain-*/*/attempt"))
+        return path.read_text()
 
     def checkpoint_names(self) -> set[str]:
         """Of the checkpoints that an interrupted training continues from."""

@@ -1,29 +1,17 @@
 """Whatever happens to a training on SLURM: the bits of one that nobody disturbed, and one job."""
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
-from cluster import RUN, SETTINGS, Cluster, Training, ask_for, wait_until
+from cluster import RUN, SETTINGS, Training, ask_for, task_processes, wait_until
 
 TWO = {"nodes": 2}
-
-
-def kill_a_rank(cluster: Cluster, job_id: str, rank: int) -> None:
-    """As the kernel does when memory runs out."""
-    for folder in os.listdir("/proc"):
-        if not folder.isdigit():
-            continue
-        try:
-            with open(f"/proc/{folder}/environ", "rb") as stream:
-                variables = stream.read().split(b"\0")
-        except OSError:
-            continue
-        if {f"SLURM_JOB_ID={job_id}".encode(), f"SLURM_PROCID={rank}".encode()} <= set(variables):
-            os.kill(int(folder), signal.SIGKILL)
 
 
 def assert_as_undisturbed(
@@ -47,8 +35,9 @@ def test_two_nodes_give_the_bits_of_two_local_processes(training, undisturbed):
 def test_usr2_saves_and_queues_the_same_job_again(training, cluster, undisturbed):
     ask_for(training.project, "pretrain", **TWO)
     launcher = training.start()
-    job_id = training.job_id_in_training()
-    cluster("scancel", "--signal=USR2", job_id)
+    with training.frozen() as job_id:
+        cluster("scancel", "--signal=USR2", job_id)
+        training.wait_for_notice(job_id)
     training.finished(launcher)
     assert "interrupted by SIGUSR2" in training.logs()
     assert_as_undisturbed(training, undisturbed, processes=2, submissions=1)
@@ -56,9 +45,10 @@ def test_usr2_saves_and_queues_the_same_job_again(training, cluster, undisturbed
 
 def test_preempted_job_is_continued(training, cluster, undisturbed):
     launcher = training.start()
-    training.job_id_in_training()
-    cluster("sbatch", "--partition=urgent", "--nodes=2", "--exclusive", "--output=/dev/null",
-            "--time=1", "--wrap=sleep 2")  # fmt: skip
+    with training.frozen() as job_id:
+        cluster("sbatch", "--partition=urgent", "--nodes=2", "--exclusive", "--output=/dev/null",
+                "--time=1", "--wrap=sleep 1")  # fmt: skip
+        training.wait_for_notice(job_id)
     training.finished(launcher)
     assert "interrupted by SIGUSR2" in training.logs()
     assert_as_undisturbed(training, undisturbed, processes=1, submissions=1)
@@ -67,32 +57,40 @@ def test_preempted_job_is_continued(training, cluster, undisturbed):
 def test_time_limit_shorter_than_the_training_is_chained(training, cluster, undisturbed):
     ask_for(training.project, signal_delay_s=55)
     launcher = training.start()
-    job_id = training.job_id_in_training()
-    # SLURM looks at time limits to the minute: the notice comes at once
-    cluster("scontrol", "update", f"JobId={job_id}", "TimeLimit=1")
+    with training.frozen() as job_id:
+        # SLURM looks at time limits twice a minute
+        cluster("scontrol", "update", f"JobId={job_id}", "TimeLimit=1")
+        training.wait_for_notice(job_id)
     training.finished(launcher)
     assert "interrupted by SIGUSR2" in training.logs()
     assert_as_undisturbed(training, undisturbed, processes=1, submissions=1)
 
 
-def test_killed_rank_is_noticed_and_the_training_submitted_again(training, cluster, undisturbed):
+def test_killed_rank_is_noticed_and_the_training_submitted_again(training, undisturbed):
     ask_for(training.project, "pretrain", **TWO)
     launcher = training.start()
-    kill_a_rank(cluster, training.job_id_in_training(), rank=1)
+    with training.frozen() as job_id:
+        # as the kernel does when memory runs out
+        for process in task_processes(job_id, rank=1):
+            os.kill(process, signal.SIGKILL)
     output = training.finished(launcher)
-    assert "ended without a result (FAILED)" in output
+    assert "has ended without a result (FAILED)" in output
     assert_as_undisturbed(training, undisturbed, processes=2, submissions=2)
 
 
 def test_lost_node_is_replaced_and_its_processes_are_fenced(training, cluster, undisturbed):
     launcher = training.start()
-    job_id = training.job_id_in_training()
-    node = cluster("squeue", "-h", "-j", job_id, "-o", "%N").strip()
-    # the daemon is gone, the training on its node goes on unseen
-    cluster.switch("kill-node", node)
+    with training.frozen() as job_id:
+        # SLURM is gone from the node; the training hangs, and wakes when another has begun
+        node = cluster("squeue", "-h", "-j", job_id, "-o", "%N").strip()
+        for process in task_processes(job_id):
+            if Path(f"/proc/{process}/comm").read_text().strip() == "srun":
+                os.kill(process, signal.SIGKILL)
+        cluster.switch("kill-node", node)
+        wait_until(lambda: training.attempt() == f"{job_id}.1", "second attempt")
     try:
         training.finished(launcher)
-        assert "was given up for dead" in training.logs()
+        wait_until(lambda: "was given up for dead" in training.logs(), "end of the first attempt")
     finally:
         cluster.switch("start-node", node)
     assert_as_undisturbed(training, undisturbed, processes=1, submissions=1)
@@ -101,10 +99,12 @@ def test_lost_node_is_replaced_and_its_processes_are_fenced(training, cluster, u
 
 def test_cancelled_job_is_an_error_and_the_next_command_continues(training, cluster, undisturbed):
     launcher = training.start()
-    cluster("scancel", training.job_id_in_training())
+    with training.frozen() as job_id:
+        cluster("scancel", job_id)
     output = training.finished(launcher, code=1)
     assert "CANCELLED" in output.splitlines()[-1]
     assert "Traceback" not in output
+    assert training.checkpoint_names()
     training.finished(training.start())
     assert_as_undisturbed(training, undisturbed, processes=1, submissions=2)
 
@@ -112,13 +112,13 @@ def test_cancelled_job_is_an_error_and_the_next_command_continues(training, clus
 @pytest.mark.parametrize("with_signal", [signal.SIGKILL, signal.SIGINT])
 def test_launcher_that_ends_leaves_the_job_to_the_next(training, undisturbed, with_signal):
     launcher = training.start()
-    job_id = training.job_id_in_training()
-    os.killpg(launcher.pid, with_signal)
-    output = training.finished(launcher, code=130 if with_signal == signal.SIGINT else -9)
-    if with_signal == signal.SIGINT:
-        assert f"detached: job {job_id} goes on" in output
-    output = training.finished(training.start())
-    assert f"watching job {job_id}" in output
+    with training.frozen() as job_id:
+        os.killpg(launcher.pid, with_signal)
+        output = training.finished(launcher, code=130 if with_signal == signal.SIGINT else -9)
+        if with_signal == signal.SIGINT:
+            assert f"detached: job {job_id} goes on" in output
+        launcher = training.start()
+    assert f"watching job {job_id}" in training.finished(launcher)
     assert_as_undisturbed(training, undisturbed, processes=1, submissions=1)
 
 
@@ -131,12 +131,12 @@ def test_three_launchers_at_once_are_one_job(training, undisturbed):
 
 def test_controller_may_be_down_for_a_while(training, cluster, undisturbed):
     launcher = training.start()
-    training.job_id_in_training()
-    cluster.switch("stop-controller")
-    try:
-        time.sleep(20)
-    finally:
-        cluster.switch("start-controller")
+    with training.frozen():
+        cluster.switch("stop-controller")
+        try:
+            time.sleep(20)
+        finally:
+            cluster.switch("start-controller")
     assert "no news" in training.finished(launcher)
     assert_as_undisturbed(training, undisturbed, processes=1, submissions=1)
 
@@ -145,29 +145,30 @@ def test_wrong_partition_is_one_line(training, cluster):
     ask_for(training.project, partition="nowhere")
     output = training.finished(training.start(), code=1)
     assert output.splitlines() == [
-        "dino pretrain: SLURM refused the job: Batch job submission failed: Invalid partition name "
-        f"specified; correct {SETTINGS}, `dino doctor --slurm` checks it"
+        "dino pretrain: SLURM refused the job: invalid partition specified: nowhere; Batch job "
+        f"submission failed: Invalid partition name specified; correct {SETTINGS}, "
+        "`dino doctor --slurm` checks it"
     ]
     assert cluster.submissions(training.project) == []
 
 
-def test_full_disk_in_the_job_is_one_line_and_loses_nothing(training, cluster, undisturbed):
+def test_full_disk_in_the_job_is_one_line_and_loses_nothing(training, undisturbed):
     work = training.project.root / "work" / RUN
     work.mkdir(parents=True)
-    options = ["-t", "tmpfs", "-o", "size=512k", "tmpfs", str(work)]
-    if shutil.which("mount") is None or subprocess.run(["mount", *options]).returncode:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(work)]
+    if shutil.which("mount") is None or subprocess.run(mount).returncode:
         pytest.skip("this user may not mount a small file system")
     try:
         launcher = training.start()
-        training.job_id_in_training()
-        (work / "filler").write_bytes(bytes(2**19))
-    except OSError:
-        # what fits of it is there
+        with training.frozen():
+            filler = work / "filler"
+            with contextlib.suppress(OSError):
+                filler.write_bytes(bytes(2**22))
         output = training.finished(launcher, code=1)
         assert "no space left on the disk" in output.splitlines()[-1]
         assert "Traceback" not in output
         assert training.checkpoint_names()
-        (work / "filler").unlink()
+        filler.unlink()
         training.finished(training.start())
     finally:
         subprocess.run(["umount", "--lazy", str(work)], check=True)

@@ -18,7 +18,7 @@ JOBS = {"pretrain": 4, "features": 1, "linear": 1, "attention": 1}
 
 @pytest.fixture(scope="module")
 def computed(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Workplace:
-    """`snakemake --profile slurm` in a fresh clone: pretraining on 2 nodes with 2 processes each."""
+    """`snakemake --profile slurm` in a fresh clone, with pretraining by 2 processes on 2 nodes."""
     pretrain = {**PARAMETERS["pretrain"], "epochs": 2}
     root = tmp_path_factory.mktemp("dag") / "project"
     project = fresh_clone(root, {**PARAMETERS, "pretrain": pretrain})
@@ -78,8 +78,8 @@ def test_matrix_runs_under_a_limit_and_a_failing_run_stops_no_other(
 ) -> None:
     project = prepared.copy(tmp_path / "project")
     vit = PARAMETERS["architectures"]["vit"]
-    # 16 dimensions cannot be divided among 3 heads, which timm notices in the job
-    variants = {"a": vit, "b": {**vit, "num_heads": 3}, "c": {**vit, "depth": 3}}
+    # a name that timm does not know, which only the job notices
+    variants = {"a": vit, "b": {**vit, "timm_name": "vit_unheard_of"}, "c": {**vit, "depth": 3}}
     project.set("architectures", variants)
     project.set("runs", {"architecture": ["a", "b", "c"], "seed": [0, 1]})
     project.set("pretrain.epochs", 1)
@@ -93,7 +93,7 @@ def test_matrix_runs_under_a_limit_and_a_failing_run_stops_no_other(
     assert len(cluster.submissions(project)) == 6
     assert _most_at_once(cluster, project) == 2
 
-    project.set("architectures.b.num_heads", 2)
+    project.set("architectures.b", vit)
     project("snakemake", "--profile", "slurm", *wanted)
     assert all((project.root / path).exists() for path in wanted)
     assert len(cluster.submissions(project)) == 8

@@ -1,12 +1,14 @@
 """What SLURM is asked and told: submit through submitit, look into the queue, look up the past."""
 
 import getpass
+import io
 import os
 import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,7 +87,8 @@ def submit(
             # kill-on-bad-exit the others would wait for a process that died until the time is up
             srun_args=[f"--cpus-per-task={settings.cpus_per_task}", "--kill-on-bad-exit=1"],
         )
-        with clean_env():
+        # submitit prints what it raises
+        with clean_env(), redirect_stderr(io.StringIO()):
             return str(executor.submit(task).job_id)
     except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError) as error:
         text = str(getattr(error, "stderr", None) or error)

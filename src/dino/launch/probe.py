@@ -7,9 +7,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from submitit.helpers import TorchDistributedEnvironment
-
 from dino.core.artifacts import write_json
+from dino.core.distributed import process_group, world_size
+from dino.launch.task import export_ranks
 
 TOKEN = "token"
 
@@ -24,8 +24,7 @@ class Probe:
 
     def __call__(self) -> int:
         """0; what is wrong stands in the file."""
-        environment = TorchDistributedEnvironment()
-        environment.export(set_cuda_visible_devices=False, overwrite=True)
+        rank = export_ranks(os.environ["SLURM_JOB_ID"], "0")
         found = {
             "host": os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
             "python": platform.python_version(),
@@ -38,27 +37,25 @@ class Probe:
             "error": None,
         }
         try:
-            found |= _together(environment.world_size)
+            found |= _together(rank)
         except Exception as error:
             found["error"] = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        write_json(self.folder / f"{environment.rank}.json", found)
+        write_json(self.folder / f"{rank}.json", found)
         return 0
 
     def checkpoint(self) -> None:
         """None: it is not worth being queued again."""
 
 
-def _together(processes: int) -> dict[str, object]:
+def _together(rank: int) -> dict[str, object]:
     import torch
     import torch.distributed as dist
 
-    from dino.core.distributed import process_group, rank
-
     found = {"torch": torch.__version__, "gpus": torch.cuda.device_count(), "sum": 0.0}
     with process_group():
-        if processes > 1:
+        if world_size() > 1:
             device = "cuda" if torch.cuda.is_available() else "cpu"
-            number = torch.tensor(float(rank()), device=device)
+            number = torch.tensor(float(rank), device=device)
             dist.all_reduce(number)
             found |= {"sum": float(number), "backend": dist.get_backend()}
     return found

@@ -7,7 +7,7 @@ several times at once, and there is still one job.
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -40,16 +40,14 @@ _TRIED_AGAIN = frozenset(
 )
 """Ends of a job without a last word after which it is submitted again; None: SLURM forgot it."""
 
-Execute = Callable[[list[str]], None]
 
-
-def run_on_slurm(root: Path, step: Step, settings: SlurmSettings, execute: Execute) -> None:
+def run_on_slurm(root: Path, step: Step, settings: SlurmSettings, entry: str) -> None:
     """Have `step` of the project at `root` computed by a job, and publish what it made.
 
-    `execute` is what the job's processes call with the step's arguments. Raises `JobError` when
-    the job has failed or was cancelled, `KeyboardInterrupt` after an interruption.
+    `entry` is what the job's processes call with the step's arguments (see `Task`). Raises
+    `JobError` when the job has failed or was cancelled, `KeyboardInterrupt` after an interruption.
     """
-    watcher = _Watcher(Snapshot(root, step), settings, execute)
+    watcher = _Watcher(Snapshot(root, step), settings, entry)
     with _terminated_is_interrupted():
         try:
             watcher.watch()
@@ -59,10 +57,10 @@ def run_on_slurm(root: Path, step: Step, settings: SlurmSettings, execute: Execu
 
 
 class _Watcher:
-    def __init__(self, snapshot: Snapshot, settings: SlurmSettings, execute: Execute) -> None:
+    def __init__(self, snapshot: Snapshot, settings: SlurmSettings, entry: str) -> None:
         self.snapshot = snapshot
         self.settings = settings
-        self.execute = execute
+        self.entry = entry
         self.record = snapshot.folder / "job.json"
         self.readings = 0
         """How often in a row the job looked ended."""
@@ -145,7 +143,7 @@ class _Watcher:
             return None
         failures = 0 if dead is None else self._failures_so_far(dead)
         snapshot.make()
-        task = Task(snapshot.folder, tuple(snapshot.arguments), self.execute)
+        task = Task(snapshot.folder, tuple(snapshot.arguments), self.entry)
         job = settings.job(snapshot.step.stage)
         job_id = submit(snapshot.job_name, snapshot.folder / LOGS, job, snapshot.setup, task)
         self._note(job_id, failures)

@@ -5,9 +5,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from pkgutil import resolve_name
 
 from submitit.helpers import DelayedSubmission, TorchDistributedEnvironment
 
@@ -25,8 +25,10 @@ class Task:
 
     folder: Path
     arguments: tuple[str, ...]
-    execute: Callable[[list[str]], None]
-    """Runs `dino` with arguments; raises what goes wrong."""
+    entry: str
+    """MODULE:FUNCTION of the job's own copy of the code that runs `dino` with a list of arguments
+    and raises what goes wrong.
+    """
 
     def __call__(self) -> int:
         """0, or the process ends here with another exit code.
@@ -34,21 +36,21 @@ class Task:
         What the launcher believes stands in result.json, the last thing written: a process that
         was killed leaves none.
         """
-        environment = TorchDistributedEnvironment()
-        environment.export(set_cuda_visible_devices=False, overwrite=True)
+        job_id = os.environ["SLURM_JOB_ID"]
+        restarts = os.environ.get("SLURM_RESTART_COUNT", "0")
+        is_main = export_ranks(job_id, restarts) == 0
         os.chdir(self.folder)
         os.environ["DINO_LAUNCHER"] = "local"
         # for what sets no number of threads by itself; a node may show more cores than were given
         os.environ.setdefault("OMP_NUM_THREADS", os.environ.get("SLURM_CPUS_PER_TASK", "1"))
         sys.argv = ["dino", *self.arguments]
-        job_id = os.environ["SLURM_JOB_ID"]
-        attempt = f"{job_id}.{os.environ.get('SLURM_RESTART_COUNT', '0')}"
-        is_main = environment.rank == 0
-        join_attempt(self.folder / "attempt", attempt, begin=is_main)
+        join_attempt(self.folder / "attempt", f"{job_id}.{restarts}", begin=is_main)
         try:
             code = self._run(job_id, is_main)
         except SupersededError as error:
-            code = self._say(error)
+            self._say(error)
+            # what SLURM does about a failure, it would do to the newest attempt: it has this name
+            code = 0
         if code:
             # at once: threads of a process group whose other members are gone may wait for ever
             os._exit(code)
@@ -56,7 +58,7 @@ class Task:
 
     def _run(self, job_id: str, is_main: bool) -> int:
         try:
-            self.execute(list(self.arguments))
+            resolve_name(self.entry)(list(self.arguments))
         except SupersededError:
             raise
         except InterruptedTraining as error:
@@ -69,6 +71,10 @@ class Task:
             # any process may meet what the user has to mend
             self._leave({"exit_code": error.exit_code, "job_id": job_id, "error": str(error)})
             return self._say(error)
+        except Exception:
+            # perhaps only because the others were told to end
+            ensure_newest_attempt()
+            raise
         if is_main:
             self._leave({"exit_code": 0, "job_id": job_id})
         return 0
@@ -84,6 +90,16 @@ class Task:
     def _leave(self, result: dict[str, object]) -> None:
         ensure_newest_attempt()
         write_json(self.folder / "result.json", result)
+
+
+def export_ranks(job_id: str, restarts: str) -> int:
+    """This process's rank; torch finds the others by the environment that is set here."""
+    # below the ports that systems hand out to whoever asks for any, srun among them; another one
+    # for each attempt, since the last one's may not be free yet
+    os.environ["MASTER_PORT"] = str(18_000 + (7 * int(job_id) + int(restarts)) % 14_000)
+    environment = TorchDistributedEnvironment()
+    environment.export(set_cuda_visible_devices=False, overwrite=True)
+    return environment.rank
 
 
 def _queue_again(job_id: str) -> None:
