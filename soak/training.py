@@ -16,7 +16,7 @@ RUN = "vit-dino-s0"
 MOMENTS = ("step", "write", "rename", "epoch")
 """In the middle of a step, of writing a checkpoint, before its renaming, at an epoch's end."""
 _CONTEXT = multiprocessing.get_context("forkserver")
-_PARAMETERS: dict[str, Any] = {
+PARAMETERS: dict[str, Any] = {
     "runs": {"architecture": ["vit"], "seed": [0]},
     "architectures": {
         "vit": {
@@ -55,8 +55,8 @@ class Training:
         """What the newest process said on stdout and stderr."""
         self.checkpoint = folder / "artifacts" / RUN / "checkpoint.pth"
         self.work = folder / "work" / RUN
-        pretrain = {**_PARAMETERS["pretrain"], "epochs": epochs}
-        (folder / "params.yaml").write_text(yaml.safe_dump({**_PARAMETERS, "pretrain": pretrain}))
+        pretrain = {**PARAMETERS["pretrain"], "epochs": epochs}
+        (folder / "params.yaml").write_text(yaml.safe_dump({**PARAMETERS, "pretrain": pretrain}))
         process = self.start(arguments=("prepare",))
         process.join()
         if process.exitcode:

@@ -76,8 +76,13 @@ def test_an_unknown_run_is_answered_with_the_known_ones(project, capsys):
 
 
 def test_a_launcher_that_is_not_there_is_refused(project, capsys, monkeypatch):
+    monkeypatch.setenv("DINO_LAUNCHER", "lsf")
+    assert "DINO_LAUNCHER: expected local or slurm, got lsf" in _refused(capsys, "prepare")
+
+
+def test_slurm_without_its_settings_is_refused(project, capsys, monkeypatch):
     monkeypatch.setenv("DINO_LAUNCHER", "slurm")
-    assert "DINO_LAUNCHER=slurm" in _refused(capsys, "prepare")
+    assert "slurm/settings.yaml: not found" in _refused(capsys, "prepare")
 
 
 @pytest.mark.parametrize(

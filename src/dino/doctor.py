@@ -64,7 +64,7 @@ def _machine(root: Path) -> Iterator[Finding]:
     slurm = shutil.which("sinfo")
     yield Finding(
         label="SLURM",
-        text=f"sinfo at {slurm}; this version plans for it and does not submit"
+        text=f"sinfo at {slurm}; `dino doctor --slurm` checks slurm/settings.yaml"
         if slurm
         else "not on this machine",
     )

@@ -92,7 +92,7 @@ SlurmUser=$USER_NAME
 SlurmdUser=$USER_NAME
 AuthType=auth/munge
 # a requeued job waits until its credential has expired: two minutes by default
-AuthInfo=socket=$STATE/munge/sock,cred_expire=5
+AuthInfo=socket=$STATE/munge/sock,cred_expire=3
 CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
 StateSaveLocation=$STATE/ctld
 SlurmdSpoolDir=$STATE/spool/%n
@@ -115,8 +115,8 @@ PreemptMode=REQUEUE
 # without this and a grace time, a preempted job gets no notice
 SlurmctldParameters=preempt_send_user_signal
 SlurmctldTimeout=10
-SlurmdTimeout=10
-KillWait=5
+SlurmdTimeout=6
+KillWait=2
 UnkillableStepTimeout=30
 MinJobAge=600
 FirstJobId=$(cat "$STATE/first-job-id")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from background import Background
 from cluster import RUN, Cluster, Training, prepared_project
 from workplace import Workplace
 
@@ -32,6 +33,22 @@ def cluster() -> Iterator[Cluster]:
 def prepared(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     """A project whose images are prepared; tests use copies of it."""
     return prepared_project(tmp_path_factory.mktemp("prepared") / "project", cluster)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def background(
+    cluster: Cluster, prepared: Workplace, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Background]:
+    """Starts with the first test."""
+    background = Background(cluster, prepared, tmp_path_factory.mktemp("background"))
+    yield background
+    background.wait()
+
+
+@pytest.fixture
+def alone(background: Background) -> None:
+    """For tests that disturb the whole cluster."""
+    background.wait()
 
 
 @pytest.fixture(scope="session")

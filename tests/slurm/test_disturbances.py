@@ -43,29 +43,6 @@ def test_usr2_saves_and_queues_the_same_job_again(training, cluster, undisturbed
     assert_as_undisturbed(training, undisturbed, processes=2, submissions=1)
 
 
-def test_preempted_job_is_continued(training, cluster, undisturbed):
-    launcher = training.start()
-    with training.frozen() as job_id:
-        cluster("sbatch", "--partition=urgent", "--nodes=2", "--exclusive", "--output=/dev/null",
-                "--time=1", "--wrap=sleep 1")  # fmt: skip
-        training.wait_for_notice(job_id)
-    training.finished(launcher)
-    assert "interrupted by SIGUSR2" in training.logs()
-    assert_as_undisturbed(training, undisturbed, processes=1, submissions=1)
-
-
-def test_time_limit_shorter_than_the_training_is_chained(training, cluster, undisturbed):
-    ask_for(training.project, signal_delay_s=55)
-    launcher = training.start()
-    with training.frozen() as job_id:
-        # SLURM looks at time limits twice a minute
-        cluster("scontrol", "update", f"JobId={job_id}", "TimeLimit=1")
-        training.wait_for_notice(job_id)
-    training.finished(launcher)
-    assert "interrupted by SIGUSR2" in training.logs()
-    assert_as_undisturbed(training, undisturbed, processes=1, submissions=1)
-
-
 def test_killed_rank_is_noticed_and_the_training_submitted_again(training, undisturbed):
     ask_for(training.project, "pretrain", **TWO)
     launcher = training.start()
@@ -76,25 +53,6 @@ def test_killed_rank_is_noticed_and_the_training_submitted_again(training, undis
     output = training.finished(launcher)
     assert "has ended without a result (FAILED)" in output
     assert_as_undisturbed(training, undisturbed, processes=2, submissions=2)
-
-
-def test_lost_node_is_replaced_and_its_processes_are_fenced(training, cluster, undisturbed):
-    launcher = training.start()
-    with training.frozen() as job_id:
-        # SLURM is gone from the node; the training hangs, and wakes when another has begun
-        node = cluster("squeue", "-h", "-j", job_id, "-o", "%N").strip()
-        for process in task_processes(job_id):
-            if Path(f"/proc/{process}/comm").read_text().strip() == "srun":
-                os.kill(process, signal.SIGKILL)
-        cluster.switch("kill-node", node)
-        wait_until(lambda: training.attempt() == f"{job_id}.1", "second attempt")
-    try:
-        training.finished(launcher)
-        wait_until(lambda: "was given up for dead" in training.logs(), "end of the first attempt")
-    finally:
-        cluster.switch("start-node", node)
-    assert_as_undisturbed(training, undisturbed, processes=1, submissions=1)
-    wait_until(lambda: node in cluster("sinfo", "-h", "-N", "-t", "idle", "-o", "%N"), node)
 
 
 def test_cancelled_job_is_an_error_and_the_next_command_continues(training, cluster, undisturbed):
@@ -122,22 +80,21 @@ def test_launcher_that_ends_leaves_the_job_to_the_next(training, undisturbed, wi
     assert_as_undisturbed(training, undisturbed, processes=1, submissions=1)
 
 
+def test_ctrl_c_cancels_where_that_is_configured(training, cluster, undisturbed):
+    training.project.set("on_interrupt", "cancel", SETTINGS)
+    launcher = training.start()
+    with training.frozen() as job_id:
+        os.killpg(launcher.pid, signal.SIGINT)
+        assert f"job {job_id} is cancelled" in training.finished(launcher, code=130)
+    wait_until(lambda: cluster.state(job_id) == "CANCELLED", "end of the job")
+    training.finished(training.start())
+    assert_as_undisturbed(training, undisturbed, processes=1, submissions=2)
+
+
 def test_three_launchers_at_once_are_one_job(training, undisturbed):
     launchers = [training.start() for _ in range(3)]
     outputs = [training.finished(launcher) for launcher in launchers]
     assert sum("submitted job" in output for output in outputs) == 1
-    assert_as_undisturbed(training, undisturbed, processes=1, submissions=1)
-
-
-def test_controller_may_be_down_for_a_while(training, cluster, undisturbed):
-    launcher = training.start()
-    with training.frozen():
-        cluster.switch("stop-controller")
-        try:
-            time.sleep(20)
-        finally:
-            cluster.switch("start-controller")
-    assert "no news" in training.finished(launcher)
     assert_as_undisturbed(training, undisturbed, processes=1, submissions=1)
 
 
@@ -173,3 +130,51 @@ def test_full_disk_in_the_job_is_one_line_and_loses_nothing(training, undisturbe
     finally:
         subprocess.run(["umount", "--lazy", str(work)], check=True)
     assert_as_undisturbed(training, undisturbed, processes=1, submissions=2)
+
+
+def test_time_limit_shorter_than_the_training_is_chained(background, undisturbed):
+    chained = background.chained.result()
+    assert "interrupted by SIGUSR2" in chained.logs()
+    assert_as_undisturbed(chained, undisturbed, processes=1, submissions=1)
+
+
+def test_preempted_job_is_continued(training, cluster, undisturbed, alone):
+    launcher = training.start()
+    with training.frozen() as job_id:
+        cluster("sbatch", "--partition=urgent", "--nodes=2", "--exclusive", "--output=/dev/null",
+                "--time=1", "--wrap=sleep 1")  # fmt: skip
+        training.wait_for_notice(job_id)
+    training.finished(launcher)
+    assert "interrupted by SIGUSR2" in training.logs()
+    assert_as_undisturbed(training, undisturbed, processes=1, submissions=1)
+
+
+def test_lost_node_is_replaced_and_its_processes_are_fenced(training, cluster, undisturbed, alone):
+    launcher = training.start()
+    with training.frozen() as job_id:
+        # SLURM is gone from the node; the training hangs, and wakes when another has begun
+        node = cluster("squeue", "-h", "-j", job_id, "-o", "%N").strip()
+        for process in task_processes(job_id):
+            if Path(f"/proc/{process}/comm").read_text().strip() == "srun":
+                os.kill(process, signal.SIGKILL)
+        cluster.switch("kill-node", node)
+        wait_until(lambda: training.attempt() == f"{job_id}.1", "second attempt")
+    try:
+        training.finished(launcher)
+        wait_until(lambda: "was given up for dead" in training.logs(), "end of the first attempt")
+    finally:
+        cluster.switch("start-node", node)
+    assert_as_undisturbed(training, undisturbed, processes=1, submissions=1)
+    wait_until(lambda: node in cluster("sinfo", "-h", "-N", "-t", "idle", "-o", "%N"), node)
+
+
+def test_controller_may_be_down_for_a_while(training, cluster, undisturbed, alone):
+    launcher = training.start()
+    with training.frozen():
+        cluster.switch("stop-controller")
+        try:
+            time.sleep(20)
+        finally:
+            cluster.switch("start-controller")
+    assert "no news" in training.finished(launcher)
+    assert_as_undisturbed(training, undisturbed, processes=1, submissions=1)

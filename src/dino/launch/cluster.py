@@ -52,19 +52,28 @@ class QueuedJob:
 
 
 def submit(
-    name: str, folder: Path, settings: JobSettings, setup: list[str], task: Callable[[], int]
+    name: str,
+    folder: Path,
+    settings: JobSettings,
+    setup: list[str],
+    task: Callable[[], int],
+    *,
+    continues: bool = False,
 ) -> str:
     """The id of the new job that calls `task` in each of its processes; its logs lie in `folder`.
 
-    `setup` are lines of shell before that, after the settings' own. While another job of this
-    name is at work the new one waits (SLURM's dependency `singleton`). Raises
-    `ConfigurationError` with SLURM's reason when it refuses the job.
+    `setup` are lines of shell before that, after the settings' own. `continues` says of a task
+    that a new turn goes on where the time limit ended the last: otherwise it would be queued
+    again for ever. While another job of this name is at work the new one waits (SLURM's
+    dependency `singleton`). Raises `ConfigurationError` with SLURM's reason when it refuses.
     """
     python = shlex.quote(sys.executable)
     if settings.container:
         python = f"{settings.container} {python}"
     try:
-        executor = submitit.SlurmExecutor(folder, max_num_timeout=10**6, python=python)
+        executor = submitit.SlurmExecutor(
+            folder, max_num_timeout=10**6 if continues else 0, python=python
+        )
         executor.update_parameters(
             job_name=name,
             time=settings.minutes,

@@ -128,8 +128,8 @@ def _partition(stage: str, job: JobSettings, known: dict[str, _Partition]) -> It
         "minutes": (job.minutes, partition.minutes),
     }
     shape = (
-        f"partition {name}: {job.nodes} nodes of {job.tasks_per_node} processes, "
-        f"{job.gpus_per_node} GPUs, {job.cpus_per_task} cores a process, {job.minutes} minutes"
+        f"partition {name}, nodes {job.nodes}, processes {job.tasks_per_node} and GPUs "
+        f"{job.gpus_per_node} on each, cores {job.cpus_per_task} a process, {job.minutes} minutes"
     )
     too_much = {key: limit for key, (wanted, limit) in wrong.items() if wanted > limit}
     if too_much:

@@ -78,6 +78,11 @@ class SlurmSettings:
         }
         values |= self.stages.get(stage, {})
         job = parse(JobSettings, values, where=f"{PATH}: stages.{stage}")
+        if stage == "pretrain" and job.gpus_per_node not in (0, job.tasks_per_node):
+            raise ConfigurationError(
+                f"{PATH}: stages.pretrain: expected tasks_per_node {job.gpus_per_node}, one "
+                f"process for each of the gpus_per_node, got {job.tasks_per_node}"
+            )
         if stage != "pretrain" and job.tasks > 1:
             raise ConfigurationError(
                 f"{PATH}: stages.{stage}: expected one process, since only pretrain is divided "

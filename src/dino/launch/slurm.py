@@ -133,8 +133,8 @@ class _Watcher:
     def _submitted(self, dead: str | None) -> str | None:
         """The id of a new job; None while as many as allowed are at work."""
         snapshot, settings = self.snapshot, self.settings
-        prefix = job_prefix(snapshot.root)
-        at_once = sum(job.name.startswith(prefix) for job in queue())
+        jobs = [job for job in queue() if job.name.startswith(job_prefix(snapshot.root))]
+        at_once = len(jobs)
         if at_once >= settings.jobs_at_once:
             self._tell(
                 f"waiting: {at_once} jobs are at work, and jobs_at_once in slurm/settings.yaml "
@@ -144,10 +144,23 @@ class _Watcher:
         failures = 0 if dead is None else self._failures_so_far(dead)
         snapshot.make()
         task = Task(snapshot.folder, tuple(snapshot.arguments), self.entry)
-        job = settings.job(snapshot.step.stage)
-        job_id = submit(snapshot.job_name, snapshot.folder / LOGS, job, snapshot.setup, task)
+        stage = snapshot.step.stage
+        job_id = submit(
+            snapshot.job_name,
+            snapshot.folder / LOGS,
+            settings.job(stage),
+            snapshot.setup,
+            task,
+            continues=stage == "pretrain",
+        )
         self._note(job_id, failures)
         self.seen_at_work = True
+        for other in jobs:
+            if other.name.rpartition("-")[0] == snapshot.job_name.rpartition("-")[0]:
+                self._say(
+                    f"job {other.job_id} is at work on this step with other parameters, code or "
+                    f"inputs; `scancel {other.job_id}` ends it"
+                )
         self._say(f"submitted job {job_id} ({snapshot.job_name})")
         return job_id
 

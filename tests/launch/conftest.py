@@ -1,0 +1,43 @@
+"""A project with one small step, which no test executes."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dino.core.pipeline import Step
+
+OUTPUTS = ("artifacts/r/checkpoint.pth", "results/runs/r/pretrain.csv")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A checkout with images, code and another run's results."""
+    files = {
+        "params.yaml": "pretrain: {epochs: 1}\n",
+        "dvc.yaml": yaml.safe_dump({"stages": {"pretrain": {}, "features": {}}}),
+        "src/dino/cli.py": "code\n",
+        "data/prepared/dataset.json": "{}\n",
+        "artifacts/other/checkpoint.pth": "weights\n",
+        "results/runs/other/pretrain.csv": "log\n",
+        "pictures/a.png": "pixels\n",
+        "slurm/settings.yaml": "defaults: {minutes: 5}\n",
+    }
+    for name, text in files.items():
+        path = tmp_path / "project" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path / "project"
+
+
+@pytest.fixture
+def step() -> Step:
+    return Step(
+        name="pretrain@r",
+        stage="pretrain",
+        command="dino pretrain --run r",
+        parameters={"pretrain": {"epochs": 1}},
+        code=("src/dino/cli.py",),
+        inputs=("data/prepared/dataset.json",),
+        outputs=OUTPUTS,
+    )
