@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 help:
 	@echo "make reproduce  data, pretraining, evaluation, tables and figures of params.yaml"
 	@echo "make bench      speed and memory beside a textbook implementation: results/benchmarks.md"
-	@echo "make soak       thirty kills of a training at random moments: results/soak.md"
+	@echo "make soak       a training killed at random, and disturbed on SLURM: results/soak*.md"
 	@echo "make test       the test suite"
 	@echo "make lint       style, types, layers, workflow"
 	@echo "make check      test and lint: what CI runs"
@@ -51,8 +51,9 @@ bench: setup
 
 # ---- faults
 
-soak: setup
+soak: $(VENV)/installed-dev
 	@python -m soak
+	@python -m soak.on_slurm
 
 # ---- checks
 

@@ -92,7 +92,7 @@ SlurmUser=$USER_NAME
 SlurmdUser=$USER_NAME
 AuthType=auth/munge
 # a requeued job waits until its credential has expired: two minutes by default
-AuthInfo=socket=$STATE/munge/sock,cred_expire=3
+AuthInfo=socket=$STATE/munge/sock,cred_expire=5
 CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
 StateSaveLocation=$STATE/ctld
 SlurmdSpoolDir=$STATE/spool/%n
