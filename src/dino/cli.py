@@ -4,7 +4,7 @@ import argparse
 import importlib
 import os
 import sys
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from dino.core.errors import DinoError
@@ -59,7 +59,8 @@ def run(arguments: list[str]) -> int:
 def run_in_job(arguments: list[str]) -> None:
     """Run a stage in a process that SLURM has started; raises what goes wrong."""
     set_environment()
-    _compute(_parser().parse_args(arguments))
+    # no lock: there is one job of a name, and a node that hangs might hold the lock for ever
+    _compute(_parser().parse_args(arguments), nullcontext())
 
 
 def _run_stage(options: argparse.Namespace, arguments: list[str]) -> int:
@@ -78,30 +79,34 @@ def _run_stage(options: argparse.Namespace, arguments: list[str]) -> int:
             step = read_step(Path.cwd(), options.command, getattr(options, "run", None))
             run_on_slurm(Path.cwd(), step, settings, entry="dino.cli:run_in_job")
             return 0
-    # launched already: by torchrun, or by the lines below
+    # with a rank it was launched already: by torchrun, or by the lines below
     if options.command == "pretrain" and "RANK" not in os.environ:
+        from dino.launch.jobs import ensure_no_job
         from dino.launch.local import processes_wanted, run_processes
 
+        ensure_no_job(Path.cwd(), f"pretrain-{options.run}")
         processes = processes_wanted()
         if processes > 1:
             return run_processes(processes, arguments)
-    _compute(options)
+    from dino.core.locking import only_one
+
+    run = getattr(options, "run", None)
+    name = options.command if run is None else f"{options.command}-{run}"
+    # the processes of one training are one user of its files: the first of them asks for all
+    is_main = os.environ.get("RANK", "0") == "0"
+    _compute(options, only_one(Path.cwd(), name) if is_main else nullcontext())
     return 0
 
 
-def _compute(options: argparse.Namespace) -> None:
+def _compute(options: argparse.Namespace, lock: AbstractContextManager[None]) -> None:
     from dino.core.configuration.parameters import read_parameters
-    from dino.core.locking import only_one
     from dino.core.paths import Project
 
     project = Project(root=Path.cwd())
     parameters = read_parameters(project.parameters)
     stage = importlib.import_module(f"dino.stages.{options.command}")
     run = parameters.run_named(options.run) if STAGES[options.command][1] else None
-    name = options.command if run is None else f"{options.command}-{run.name}"
-    # the processes of one training are one user of its files: the first of them asks for all
-    is_main = os.environ.get("RANK", "0") == "0"
-    with only_one(project.root, name) if is_main else nullcontext():
+    with lock:
         if run is None:
             stage.execute(project, parameters)
         else:

@@ -5,9 +5,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dino.core.pipeline import Step
+from dino.core.pipeline import Step, read_step
 
 OUTPUTS = ("artifacts/r/checkpoint.pth", "results/runs/r/pretrain.csv")
+STAGES = {
+    "pretrain": {
+        "cmd": "dino pretrain --run r",
+        "params": ["pretrain"],
+        "deps": ["src/dino/cli.py", "data/prepared/dataset.json"],
+        "outs": list(OUTPUTS),
+    },
+    "prepare": {"cmd": "dino prepare", "deps": [], "outs": ["data/prepared/dataset.json"]},
+}
 
 
 @pytest.fixture
@@ -15,7 +24,7 @@ def root(tmp_path: Path) -> Path:
     """A checkout with images, code and another run's results."""
     files = {
         "params.yaml": "pretrain: {epochs: 1}\n",
-        "dvc.yaml": yaml.safe_dump({"stages": {"pretrain": {}, "features": {}}}),
+        "dvc.yaml": yaml.safe_dump({"stages": dict(reversed(STAGES.items()))}, sort_keys=False),
         "src/dino/cli.py": "code\n",
         "data/prepared/dataset.json": "{}\n",
         "artifacts/other/checkpoint.pth": "weights\n",
@@ -31,13 +40,5 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def step() -> Step:
-    return Step(
-        name="pretrain@r",
-        stage="pretrain",
-        command="dino pretrain --run r",
-        parameters={"pretrain": {"epochs": 1}},
-        code=("src/dino/cli.py",),
-        inputs=("data/prepared/dataset.json",),
-        outputs=OUTPUTS,
-    )
+def step(root: Path) -> Step:
+    return read_step(root, "pretrain", "r")

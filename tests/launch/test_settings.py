@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from dino.core.errors import ConfigurationError
 from dino.launch.settings import PATH, JobSettings, SlurmSettings, read_settings
@@ -11,8 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_settings_of_the_project_are_the_defaults() -> None:
     # the file shows every setting; what it says must not differ from what is there without it
-    assert read_settings(ROOT) == SlurmSettings(stages=read_settings(ROOT).stages)
-    assert read_settings(ROOT).job("pretrain") == JobSettings()
+    assert read_settings(ROOT) == SlurmSettings()
 
 
 def test_file_names_every_setting() -> None:
@@ -36,6 +36,11 @@ def test_only_pretraining_is_divided_among_processes() -> None:
         SlurmSettings(defaults=JobSettings(nodes=2))
 
 
+def test_a_notice_leaves_time_to_train() -> None:
+    with pytest.raises(ValidationError, match="at most half of the 1 minutes"):
+        JobSettings(minutes=1)
+
+
 def test_gpus_without_a_process_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="expected tasks_per_node 8, one process"):
         SlurmSettings(stages={"pretrain": {"gpus_per_node": 8}})
@@ -43,7 +48,7 @@ def test_gpus_without_a_process_are_refused() -> None:
 
 def test_unknown_stage_is_refused(root: Path) -> None:
     (root / PATH).write_text("submit: [pretain]\n")
-    with pytest.raises(ConfigurationError, match="among features, pretrain, got pretain"):
+    with pytest.raises(ConfigurationError, match="among prepare, pretrain, got pretain"):
         read_settings(root)
 
 

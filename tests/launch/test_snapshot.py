@@ -1,4 +1,3 @@
-import dataclasses
 from pathlib import Path
 
 import pytest
@@ -7,7 +6,7 @@ from dino.core.artifacts import write_json
 from dino.core.errors import DinoError
 from dino.core.pipeline import Step
 from dino.core.provenance import git_state
-from dino.launch.snapshot import Snapshot, job_prefix, read_result
+from dino.launch.snapshot import RESULT, Snapshot, job_prefix, read_result
 
 # of tests/launch/conftest.py
 OUTPUTS = ("artifacts/r/checkpoint.pth", "results/runs/r/pretrain.csv")
@@ -68,20 +67,46 @@ def test_old_files_of_the_project_are_neither_seen_nor_changed_by_the_job(
     assert (root / OUTPUTS[0]).read_text() == "old\n"
 
 
-@pytest.mark.parametrize("path", ["src/dino/cli.py", "data/prepared/dataset.json"])
+@pytest.mark.parametrize("path", ["params.yaml", "src/dino/cli.py", "data/prepared/dataset.json"])
 def test_result_of_what_was_edited_meanwhile_is_refused(root: Path, step: Step, path: str) -> None:
     snapshot = computed(Snapshot(root, step))
-    (root / path).write_text("edited\n")
-    with pytest.raises(DinoError, match="were changed while its job was at work"):
+    write_json(snapshot.folder / RESULT, {"exit_code": 0})
+    before = (root / path).read_text()
+    (root / path).write_text("pretrain: {epochs: 7}\n")
+    with pytest.raises(DinoError, match="were changed after the command was given"):
         snapshot.publish()
     assert not (root / OUTPUTS[0]).exists()
     # and asked for now, it is another job
     assert Snapshot(root, step).job_name != snapshot.job_name
+    # undone, the result is what was asked for, unless the job may have read something else
+    (root / path).write_text(before)
+    assert (read_result(snapshot.folder) is None) is (path == "data/prepared/dataset.json")
+
+
+@pytest.mark.parametrize("path", ["params.yaml", "src/dino/cli.py", "data/prepared/dataset.json"])
+def test_what_is_edited_before_the_job_is_submitted_is_noticed(
+    root: Path, step: Step, path: str
+) -> None:
+    snapshot = Snapshot(root, step)
+    assert snapshot.key
+    (root / path).write_text("pretrain: {epochs: 7}\n")
+    with pytest.raises(DinoError, match="run the command again"):
+        snapshot.make()
+
+
+def test_folder_of_a_failed_job_gets_the_present_code(root: Path, step: Step) -> None:
+    snapshot = Snapshot(root, step)
+    snapshot.make()
+    # which no stage imports: a launcher's, say
+    (root / "src" / "dino" / "launcher.py").write_text("mended\n")
+    snapshot.make()
+    assert (snapshot.folder / "src" / "dino" / "launcher.py").read_text() == "mended\n"
 
 
 def test_key_depends_on_parameters(root: Path, step: Step) -> None:
-    other = dataclasses.replace(step, parameters={"pretrain": {"epochs": 2}})
-    assert Snapshot(root, other).key != Snapshot(root, step).key
+    before = Snapshot(root, step).key
+    (root / "params.yaml").write_text("pretrain: {epochs: 2}\n")
+    assert Snapshot(root, step).key != before
 
 
 def test_missing_file_of_a_finished_job_is_named(root: Path, step: Step) -> None:
@@ -106,11 +131,11 @@ def test_interrupted_training_continues_wherever_it_is_computed(root: Path, step
 
 def test_older_finished_jobs_are_forgotten_and_running_ones_are_not(root: Path, step: Step) -> None:
     def with_epochs(epochs: int) -> Snapshot:
-        new = dataclasses.replace(step, parameters={"pretrain": {"epochs": epochs}})
-        return computed(Snapshot(root, new))
+        (root / "params.yaml").write_text(f"pretrain: {{epochs: {epochs}}}\n")
+        return computed(Snapshot(root, step))
 
     finished, running, newest = with_epochs(1), with_epochs(2), with_epochs(3)
-    write_json(finished.folder / "result.json", {"exit_code": 0})
+    write_json(finished.folder / RESULT, {"exit_code": 0})
     newest.remove_older()
     assert not finished.folder.exists()
     assert running.folder.exists()

@@ -63,6 +63,18 @@ def chained(training: Training) -> Training:
     return training
 
 
+def moved(training: Training) -> Training:
+    """A training that goes on with another number of processes."""
+    ask_for(training.project, "pretrain", nodes=2)
+    launcher = training.start()
+    with training.frozen() as job_id:
+        training.cluster("scancel", job_id)
+    training.finished(launcher, code=1)
+    ask_for(training.project, "pretrain", nodes=1)
+    training.finished(training.start())
+    return training
+
+
 class Background:
     """All of them, one after the other."""
 
@@ -76,8 +88,10 @@ class Background:
         )
         training = Training(prepared.copy(folder / "chained" / "project"), cluster)
         self.chained: Future[Training] = self._executor.submit(chained, training)
+        training = Training(prepared.copy(folder / "moved" / "project"), cluster)
+        self.moved: Future[Training] = self._executor.submit(moved, training)
 
     def wait(self) -> None:
         """Until all have ended, well or not."""
-        wait([self.workflow, self.matrix, self.chained])
+        wait([self.workflow, self.matrix, self.chained, self.moved])
         self._executor.shutdown()

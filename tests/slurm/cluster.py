@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 from workplace import Workplace, fresh_clone
@@ -90,6 +91,34 @@ def job_prefix(root: Path) -> str:
     return f"dino-{hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:6]}-"
 
 
+@dataclass(frozen=True)
+class Undisturbed:
+    """What trainings without SLURM ended with, by their number of processes."""
+
+    hashes: dict[int, str]
+    """SHA-256 of the final checkpoint."""
+    logs: dict[int, pd.DataFrame]
+
+
+def sha256_of_checkpoint(project: Workplace) -> str:
+    """Of the final checkpoint."""
+    path = project.root / "artifacts" / RUN / "checkpoint.pth"
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def descendants(process: int) -> list[int]:
+    """A process and all that it has started, directly or not, the oldest first."""
+    parents = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            stat = (folder / "stat").read_text().rpartition(")")[2].split()
+            parents[int(folder.name)] = int(stat[1])
+    found = [process]
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found
+
+
 def task_processes(job_id: str, rank: int | None = None) -> list[int]:
     """The processes of a job, or of one of its tasks, and their children."""
     wanted = [f"SLURM_JOB_ID={job_id}", f"SLURM_PROCID={'' if rank is None else rank}"]
@@ -153,10 +182,10 @@ class Training:
     project: Workplace
     cluster: Cluster
 
-    def start(self) -> "subprocess.Popen[str]":
-        """The launcher, in a process group of its own as in a terminal."""
+    def start(self, *command: str) -> "subprocess.Popen[str]":
+        """The launcher, or another command that calls it, in a process group of its own."""
         return subprocess.Popen(
-            ["dino", "pretrain", "--run", RUN],
+            command or ["dino", "pretrain", "--run", RUN],
             cwd=self.project.root,
             env={**self.project.environment, "DINO_LAUNCHER": "slurm"},
             stdout=subprocess.PIPE,
@@ -172,9 +201,9 @@ class Training:
             pytest.fail(f"the launcher ended with {launcher.returncode}:\n{output}{self.logs()}")
         return output
 
-    def logs(self) -> str:
+    def logs(self, suffix: str = ".err") -> str:
         """What the processes of the jobs have printed."""
-        logs = sorted((self.project.root / "work" / "jobs").rglob("*.err"))
+        logs = sorted((self.project.root / "work" / "jobs").rglob(f"*{suffix}"))
         return "".join(f"\n--- {log.name}\n{log.read_text()}" for log in logs)
 
     def job_id(self) -> str:
@@ -234,5 +263,4 @@ class Training:
 
     def sha256(self) -> str:
         """Of the final checkpoint, which the launcher has published."""
-        path = self.project.root / "artifacts" / RUN / "checkpoint.pth"
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return sha256_of_checkpoint(self.project)

@@ -154,8 +154,11 @@ StorageLoc=slurm_acct_db
 CONF
   )
   # inside of jobs SLURM_CONF is lost, as is every variable of that kind where a job is submitted
-  if [ -w /etc/slurm ] && { [ ! -e /etc/slurm/slurm.conf ] || [ -L /etc/slurm/slurm.conf ]; }; then
+  if [ ! -e /etc/slurm/slurm.conf ]; then
     ln -sfn "$SLURM_CONF" /etc/slurm/slurm.conf
+  elif [ "$(readlink /etc/slurm/slurm.conf)" != "$SLURM_CONF" ]; then
+    echo "cluster.sh: this machine belongs to a cluster (/etc/slurm/slurm.conf); not touched" >&2
+    exit 1
   fi
   # processes find each other by the first node's name
   getent hosts n2 >/dev/null || echo '127.0.0.1 n1 n2 # dino test cluster' >>/etc/hosts \
@@ -220,6 +223,9 @@ stop() {
   finish munged
   if [ "$(readlink /etc/slurm/slurm.conf 2>/dev/null)" = "$SLURM_CONF" ]; then
     rm -f /etc/slurm/slurm.conf
+  fi
+  if grep -q '# dino test cluster$' /etc/hosts && [ -w /etc/hosts ]; then
+    hosts=$(grep -v '# dino test cluster$' /etc/hosts) && printf '%s\n' "$hosts" >/etc/hosts
   fi
   rm -rf "$STATE"
 }

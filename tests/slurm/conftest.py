@@ -6,9 +6,17 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from background import Background
-from cluster import RUN, Cluster, Training, prepared_project
+from cluster import (
+    RUN,
+    Cluster,
+    Training,
+    Undisturbed,
+    prepared_project,
+    sha256_of_checkpoint,
+)
 from workplace import Workplace
 
 
@@ -52,16 +60,17 @@ def alone(background: Background) -> None:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(prepared: Workplace, tmp_path_factory: pytest.TempPathFactory) -> dict[int, str]:
-    """The hash of the final checkpoint without SLURM and without a disturbance, by processes."""
-    hashes = {}
+def undisturbed(prepared: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    """Trainings without SLURM and without a disturbance."""
+    hashes, logs = {}, {}
     for processes in (1, 2):
         project = prepared.copy(tmp_path_factory.mktemp("undisturbed") / "project")
         project.variables = {"DINO_PROCESSES": str(processes)}
         # on one core, as the jobs: their sums are in the same order
         project("taskset", "--cpu-list", "0", "dino", "pretrain", "--run", RUN)
-        hashes[processes] = Training(project, None).sha256()
-    return hashes
+        hashes[processes] = sha256_of_checkpoint(project)
+        logs[processes] = pd.read_csv(project.root / "results" / "runs" / RUN / "pretrain.csv")
+    return Undisturbed(hashes, logs)
 
 
 @pytest.fixture

@@ -37,5 +37,9 @@ def test_jobs_shows_how_far_they_are(training):
         assert header.split() == ["STEP", "JOB", "STATE", "TIME", "WHAT"]
         assert line.startswith(f"pretrain-vit-dino-s0  {job_id}  running")
         assert "images/s" in line
+        # and here, nobody trains beside it
+        output = training.project("dino", "pretrain", "--run", "vit-dino-s0", succeeds=False)
+        assert output.startswith(f"dino pretrain: job {job_id} is at work on this")
+        assert len(output.splitlines()) == 1
     training.finished(launcher)
     assert "finished" in training.project("dino", "jobs")

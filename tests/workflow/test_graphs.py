@@ -71,7 +71,7 @@ def test_both_engines_run_the_same_command(
     stage: str, jobs: dict[str, Job], lock: dict[str, dict]
 ) -> None:
     # Snakemake keeps what the command prints, and shows it
-    assert jobs[stage].command == f"{lock[stage]['command']} 2>&1 | tee {jobs[stage].log}"
+    assert jobs[stage].command == f"{lock[stage]['command']} 2>&1 | tee -i {jobs[stage].log}"
 
 
 @pytest.mark.parametrize("stage", STAGES)

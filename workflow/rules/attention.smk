@@ -18,4 +18,4 @@ rule attention:
     resources:
         here=here("attention"),
     shell:
-        "dino attention --run {wildcards.run} 2>&1 | tee {log}"
+        "dino attention --run {wildcards.run} 2>&1 | tee -i {log}"

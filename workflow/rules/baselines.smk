@@ -13,4 +13,4 @@ rule baselines:
     resources:
         here=here("baselines"),
     shell:
-        "dino baselines 2>&1 | tee {log}"
+        "dino baselines 2>&1 | tee -i {log}"

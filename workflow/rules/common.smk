@@ -15,7 +15,7 @@ from dino.launch.settings import read_settings
 
 # Where jobs run changes no result. It is therefore the one setting that is not in params.yaml:
 # profiles hand it over as `config: [launcher=NAME]`, and the commands read it from DINO_LAUNCHER.
-LAUNCHER = config.pop("launcher", "local")
+LAUNCHER = config.pop("launcher", os.environ.get("DINO_LAUNCHER", "local"))
 
 # The commands of the rules are those of the environment that Snakemake runs in.
 SEARCH_PATH = os.pathsep.join(
@@ -50,6 +50,8 @@ def here(stage):
     """1 for a stage that runs on this machine, 0 for one that waits for a job elsewhere."""
     return 0 if stage in SUBMITTED else 1
 
+
+# `tee -i` in the rules: Ctrl-C reaches it too, and what a command then has to say is still read.
 
 
 wildcard_constraints:

@@ -13,4 +13,4 @@ rule export:
     resources:
         here=here("export"),
     shell:
-        "dino export --run {wildcards.run} 2>&1 | tee {log}"
+        "dino export --run {wildcards.run} 2>&1 | tee -i {log}"

@@ -18,4 +18,4 @@ rule features:
     resources:
         here=here("features"),
     shell:
-        "dino features --run {wildcards.run} 2>&1 | tee {log}"
+        "dino features --run {wildcards.run} 2>&1 | tee -i {log}"

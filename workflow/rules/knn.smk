@@ -14,4 +14,4 @@ rule knn:
     resources:
         here=here("knn"),
     shell:
-        "dino knn --run {wildcards.run} 2>&1 | tee {log}"
+        "dino knn --run {wildcards.run} 2>&1 | tee -i {log}"

@@ -14,4 +14,4 @@ rule linear:
     resources:
         here=here("linear"),
     shell:
-        "dino linear --run {wildcards.run} 2>&1 | tee {log}"
+        "dino linear --run {wildcards.run} 2>&1 | tee -i {log}"

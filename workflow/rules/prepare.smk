@@ -11,4 +11,4 @@ rule prepare:
     resources:
         here=here("prepare"),
     shell:
-        "dino prepare 2>&1 | tee {log}"
+        "dino prepare 2>&1 | tee -i {log}"

@@ -14,4 +14,4 @@ rule pretrain:
     resources:
         here=here("pretrain"),
     shell:
-        "dino pretrain --run {wildcards.run} 2>&1 | tee {log}"
+        "dino pretrain --run {wildcards.run} 2>&1 | tee -i {log}"

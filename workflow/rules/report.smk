@@ -73,4 +73,4 @@ rule report:
     resources:
         here=here("report"),
     shell:
-        "dino report 2>&1 | tee {log}"
+        "dino report 2>&1 | tee -i {log}"

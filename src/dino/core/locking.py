@@ -43,4 +43,9 @@ def _locked(root: Path, name: str, kind: int) -> Iterator[None]:
                 f"another process is running this already ({path} is locked); "
                 "wait for it to end, then run the command again"
             ) from None
+        except OSError as error:
+            raise DinoError(
+                f"{path}: cannot be locked ({error.strerror}); the file system of the checkout "
+                "has to know locks (flock, fcntl): ask the admin, or move the checkout"
+            ) from None
         yield

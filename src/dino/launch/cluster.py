@@ -97,7 +97,11 @@ def submit(
             srun_args=[f"--cpus-per-task={settings.cpus_per_task}", "--kill-on-bad-exit=1"],
         )
         # submitit prints what it raises
+        configuration = os.environ.get("SLURM_CONF")
         with clean_env(), redirect_stderr(io.StringIO()):
+            if configuration is not None:
+                # says which cluster, not which job we may be in
+                os.environ["SLURM_CONF"] = configuration
             return str(executor.submit(task).job_id)
     except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError) as error:
         text = str(getattr(error, "stderr", None) or error)
@@ -133,10 +137,8 @@ def past_state(job_id: str) -> str | None:
             "sacct", "--noheader", "--allocations", "--parsable2", "--format=State", "-j", job_id
         )
         states = [line.split()[0] for line in lines if line.strip()]
-    except ControllerUnreachableError:
-        raise
     except DinoError:
-        # a cluster without accounting: the controller remembers for some minutes
+        # no accounting, or not now: the controller remembers for some minutes
         states = _states_by_controller(job_id)
     return states[-1] if states else None
 

@@ -1,13 +1,12 @@
 """`dino doctor --slurm`: slurm/settings.yaml held against the cluster, and a small job in it."""
 
-import getpass
 import platform
-import re
 import secrets
 import shutil
+import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +14,17 @@ import torch
 
 from dino.core.artifacts import read_json
 from dino.core.errors import ConfigurationError, DinoError
-from dino.launch.cluster import ask, cancel, past_state, queue, submit
+from dino.launch.cluster import cancel, past_state, queue, submit
 from dino.launch.probe import TOKEN, Probe
 from dino.launch.progress import LOGS, last_lines
 from dino.launch.settings import PATH, JobSettings, read_settings
+from dino.launch.settings_check import Check, settings_checks
 from dino.launch.snapshot import job_prefix, setup_lines
 
 _PROBE_MINUTES = 5
 _WAIT_MINUTES = 10
 _POLL_S = 1.0
-
-
-@dataclass(frozen=True)
-class Check:
-    """One line of the report."""
-
-    what: str
-    text: str
-    fix: str | None = None
-    """What to do about it; None where all is well."""
+_LAST_LINES_S = 20
 
 
 def check_cluster(root: Path) -> int:
@@ -45,7 +36,7 @@ def check_cluster(root: Path) -> int:
     jobs = {stage: settings.job(stage) for stage in settings.submit}
     largest = max(jobs.values(), key=lambda job: job.tasks, default=settings.defaults)
     fixes = []
-    for check in (*_asked(jobs), *_tried(root, largest)):
+    for check in (*settings_checks(jobs), *_tried(root, largest)):
         print(f"  {'to fix' if check.fix else 'ok':<8}{check.what:<14}{check.text}", flush=True)
         if check.fix:
             fixes.append(f"{check.what}: {check.fix}")
@@ -58,120 +49,13 @@ def check_cluster(root: Path) -> int:
     return 1
 
 
-# ---- what the controller says of the settings
-
-
-def _asked(jobs: dict[str, JobSettings]) -> Iterator[Check]:
-    version = ask("sinfo", "--version")
-    yield Check("SLURM", " ".join(version))
-    partitions = _partitions()
-    for wanted in dict.fromkeys((job.partition, job.account, job.qos) for job in jobs.values()):
-        yield from _account(*wanted[1:])
-    for stage, job in jobs.items():
-        yield from _partition(stage, job, partitions)
-
-
-@dataclass(frozen=True)
-class _Partition:
-    name: str
-    is_default: bool
-    minutes: float
-    nodes: int
-    cpus: int
-    memory_mb: int
-    gpus: int
-
-
-def _partitions() -> dict[str, _Partition]:
-    found: dict[str, _Partition] = {}
-    for line in ask("sinfo", "--noheader", "--format=%P|%l|%D|%c|%m|%G"):
-        name, limit, nodes, cpus, memory_mb, gres = line.strip().split("|")
-        before = found.get(name.rstrip("*"))
-        now = _Partition(
-            name=name.rstrip("*"),
-            is_default=name.endswith("*"),
-            minutes=_minutes(limit),
-            nodes=_leading(nodes),
-            cpus=_leading(cpus),
-            memory_mb=_leading(memory_mb),
-            gpus=sum(int(count) for count in re.findall(r"gpu:(?:[^:,(]+:)?(\d+)", gres)),
-        )
-        if before is not None:
-            # a line for each kind of node: together they have so many, the best has so much
-            now = replace(
-                now,
-                nodes=before.nodes + now.nodes,
-                cpus=max(before.cpus, now.cpus),
-                memory_mb=max(before.memory_mb, now.memory_mb),
-                gpus=max(before.gpus, now.gpus),
-            )
-        found[now.name] = now
-    return found
-
-
-def _partition(stage: str, job: JobSettings, known: dict[str, _Partition]) -> Iterator[Check]:
-    default = next((name for name, partition in known.items() if partition.is_default), None)
-    name = job.partition or default
-    if name is None or name not in known:
-        yield Check(
-            stage,
-            f"partition {name or 'not named, and the cluster has no default'}",
-            f"set partition in {PATH} to one of {', '.join(known) or 'none: sinfo shows nothing'}",
-        )
-        return
-    partition = known[name]
-    wrong = {
-        "nodes": (job.nodes, partition.nodes),
-        "gpus_per_node": (job.gpus_per_node, partition.gpus),
-        "cpus_per_task": (job.cpus_per_task * job.tasks_per_node, partition.cpus),
-        "memory_gb": ((job.memory_gb or 0) * 1024, partition.memory_mb),
-        "minutes": (job.minutes, partition.minutes),
-    }
-    shape = (
-        f"partition {name}, nodes {job.nodes}, processes {job.tasks_per_node} and GPUs "
-        f"{job.gpus_per_node} on each, cores {job.cpus_per_task} a process, {job.minutes} minutes"
-    )
-    too_much = {key: limit for key, (wanted, limit) in wrong.items() if wanted > limit}
-    if too_much:
-        limits = ", ".join(f"{key} (at most {limit:g})" for key, limit in too_much.items())
-        yield Check(stage, shape, f"lower {limits} in {PATH}, or name another partition")
-    else:
-        yield Check(stage, shape)
-
-
-def _account(account: str | None, qos: str | None) -> Iterator[Check]:
-    user = getpass.getuser()
-    try:
-        lines = ask(
-            "sacctmgr", "--noheader", "--parsable2", "show", "associations", f"user={user}",
-            "format=Account,QOS",
-        )  # fmt: skip
-    except DinoError as error:
-        yield Check("account", f"cannot be checked ({error})")
-        return
-    allowed = [line.split("|") for line in lines if "|" in line]
-    accounts = sorted({name for name, _ in allowed})
-    known_qos = sorted({name for _, names in allowed for name in names.split(",") if name})
-    if account is not None and account not in accounts:
-        fix = f"set account in {PATH} to one of {', '.join(accounts) or 'none'}, or ask the admin"
-        yield Check("account", f"{account} is not yours", fix)
-    else:
-        yield Check("account", account or f"the cluster's choice among {', '.join(accounts)}")
-    if qos is not None and qos not in known_qos:
-        fix = f"set qos in {PATH} to one of {', '.join(known_qos) or 'none'}, or ask the admin"
-        yield Check("qos", f"{qos} is not yours", fix)
-
-
-# ---- what a job finds
-
-
 def _tried(root: Path, job: JobSettings) -> Iterator[Check]:
     name = f"{job_prefix(root)}doctor-{secrets.token_hex(4)}"
     folder = root / "work" / "jobs" / name
     folder.mkdir(parents=True)
     token = secrets.token_hex(16)
     (folder / TOKEN).write_text(token)
-    job = replace(job, minutes=min(job.minutes, _PROBE_MINUTES))
+    job = replace(job, minutes=min(job.minutes, _PROBE_MINUTES), signal_delay_s=30)
     try:
         setup = setup_lines(folder, root / "src")
         job_id = submit(name, folder / LOGS, job, setup, Probe(folder, token))
@@ -185,7 +69,16 @@ def _tried(root: Path, job: JobSettings) -> Iterator[Check]:
     except DinoError as error:
         yield Check("job", f"{job_id} gave no answer", str(error))
         return
-    shutil.rmtree(folder)
+    _forget(folder, job_id)
+
+
+def _forget(folder: Path, job_id: str) -> None:
+    # its processes write their last lines
+    for _ in range(_LAST_LINES_S):
+        if not any(job.job_id == job_id for job in queue()):
+            break
+        time.sleep(1)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _reports(folder: Path, job_id: str, tasks: int) -> list[dict[str, Any]]:
@@ -203,9 +96,14 @@ def _reports(folder: Path, job_id: str, tasks: int) -> list[dict[str, Any]]:
             reason = f"{mine[0].state.lower()}, {mine[0].reason}" if mine else ""
             if gone == 3:
                 log, lines = last_lines(folder)
+                if log is None or not paths:
+                    hint = f"perhaps its node does not see {folder.parents[2]}, or another Python "
+                    hint += f"({sys.executable}): both have to be on a shared file system"
+                else:
+                    hint = "the nodes of the others do not work as those of the ones that did"
                 raise DinoError(
                     f"it ended ({past_state(job_id)}) after {len(paths)} of {tasks} processes had "
-                    f"reported: {' / '.join(lines[-3:]) or 'without a log'} ({log or folder})"
+                    f"reported; {hint}; {' / '.join(lines[-3:]) or 'no log'} ({log or folder})"
                 )
         time.sleep(_POLL_S)
     cancel(job_id)
@@ -237,6 +135,13 @@ def _judged(folder: Path, job: JobSettings, reports: list[dict[str, Any]]) -> It
         else f"here it is {platform.python_version()} with torch {torch.__version__}; set `setup` "
         f"or `container` in {PATH} so that nodes and this machine have the same",
     )
+    if not all(report["scontrol"] for report in reports):
+        yield Check(
+            "requeue",
+            "scontrol is not found in the job",
+            "bring SLURM's commands into the container, or keep the launcher running: it submits "
+            "the next turn of a training that is longer than its time limit",
+        )
     gpus = min(report["gpus"] or 0 for report in reports)
     yield Check("GPUs", _gpus_text(job, gpus), _gpus_fix(job, gpus))
     errors = [f"{report['host']}: {report['error']}" for report in reports if report["error"]]
@@ -267,19 +172,3 @@ def _gpus_fix(job: JobSettings, seen: int) -> str | None:
         "torch sees fewer GPUs than SLURM gave; check the driver and the CUDA version of torch "
         f"(setup in {PATH}), or set gpus_per_node: 0 to train on processors"
     )
-
-
-def _minutes(limit: str) -> float:
-    """SLURM's time limit, such as 1-00:00:00, 4:00:00, 30:00 or infinite, in minutes."""
-    if not re.fullmatch(r"(?:\d+-)?[\d:]+", limit):
-        return float("inf")
-    days, _, clock = limit.rpartition("-")
-    parts = [int(part) for part in clock.split(":")]
-    hours, minutes, seconds = [0] * (3 - len(parts)) + parts
-    return int(days or 0) * 1440 + hours * 60 + minutes + seconds / 60
-
-
-def _leading(text: str) -> int:
-    """The number that a text such as 32+ begins with."""
-    match = re.match(r"\d+", text)
-    return int(match[0]) if match else 0

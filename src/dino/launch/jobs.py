@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dino.core.artifacts import read_json
+from dino.core.errors import DinoError, JobError
 from dino.launch.cluster import QueuedJob, queue
 from dino.launch.progress import progress
-from dino.launch.snapshot import read_result
+from dino.launch.record import RECORD
+from dino.launch.snapshot import job_prefix, read_result
 
 _HEADER = ("STEP", "JOB", "STATE", "TIME", "WHAT")
 
@@ -24,8 +26,27 @@ def jobs_table(root: Path) -> str:
     )
 
 
+def ensure_no_job(root: Path, step: str) -> None:
+    """Raise `JobError` while a SLURM job computes `step` (such as pretrain-RUN) of this checkout:
+    here and there, they would write what an interrupted training continues from.
+    """
+    if not any((root / "work" / "jobs" / step).glob(f"*/{RECORD}")):
+        return
+    try:
+        jobs = queue()
+    except DinoError:
+        # no cluster here, or none that answers
+        return
+    for job in jobs:
+        if job.name.startswith(f"{job_prefix(root)}{step}-"):
+            raise JobError(
+                f"job {job.job_id} is at work on this; `snakemake --profile slurm` watches it, "
+                f"`scancel {job.job_id}` ends it"
+            )
+
+
 def _rows(root: Path, at_work: dict[str, QueuedJob]) -> Iterator[tuple[str, ...]]:
-    records = (root / "work" / "jobs").glob("*/*/job.json")
+    records = (root / "work" / "jobs").glob(f"*/*/{RECORD}")
     for record in sorted(records, key=lambda path: path.stat().st_mtime):
         folder = record.parent
         job_id = str(read_json(record)["job_id"])
@@ -38,7 +59,7 @@ def _state(folder: Path, job: QueuedJob | None) -> tuple[str, str, str]:
         good = result["exit_code"] == 0
         return ("finished", "", "") if good else ("failed", "", str(result["error"]))
     if job is None:
-        return "ended", "", "without a result; the step's command submits it again"
+        return "ended", "", "without a result; the step's command continues it"
     if job.state == "RUNNING":
         return "running", job.elapsed, " ".join([job.nodes, progress(folder) or ""]).strip()
     return job.state.lower(), "", job.reason

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shutil
 import socket
 import sys
 from dataclasses import dataclass
@@ -25,11 +26,13 @@ class Probe:
     def __call__(self) -> int:
         """0; what is wrong stands in the file."""
         rank = export_ranks(os.environ["SLURM_JOB_ID"], "0")
+        token = self.folder / TOKEN
         found = {
             "host": os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
             "python": platform.python_version(),
             "executable": sys.executable,
-            "token": (self.folder / TOKEN).read_text() == self.token,
+            "token": token.is_file() and token.read_text() == self.token,
+            "scontrol": shutil.which("scontrol") is not None,
             "gpus": None,
             "torch": None,
             "sum": None,

@@ -39,6 +39,15 @@ class JobSettings:
     exclude: str | None = None
     """Nodes to stay away from, such as gpu[17,23]."""
 
+    @model_validator(mode="after")
+    def _time_is_left_to_train(self) -> Self:
+        if self.signal_delay_s > 30 * self.minutes:
+            raise ValueError(
+                f"expected signal_delay_s of at most half of the {self.minutes} minutes, got "
+                f"{self.signal_delay_s} seconds"
+            )
+        return self
+
     @property
     def tasks(self) -> int:
         """Processes of a job, on all of its nodes."""

@@ -8,16 +8,16 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from dino.core.artifacts import read_json, write_json
 from dino.core.errors import JobError
 from dino.core.locking import waiting
 from dino.core.paths import Project
 from dino.core.pipeline import Step
 from dino.launch.cluster import (
+    ALIVE,
     ControllerUnreachableError,
     QueuedJob,
     cancel,
@@ -26,11 +26,12 @@ from dino.launch.cluster import (
     submit,
 )
 from dino.launch.progress import LOGS, last_lines, progress
+from dino.launch.record import JobRecord
 from dino.launch.settings import SlurmSettings
-from dino.launch.snapshot import Snapshot, job_prefix, read_result
+from dino.launch.snapshot import RESULT, Snapshot, job_prefix, read_result
 from dino.launch.task import Task
 
-_READINGS = 3
+_READINGS = 4
 """How often in a row a job has to look ended before that is believed."""
 _MARKER_SECONDS = 1.0
 """Between two looks for the job's last word: a file, which costs the controller nothing."""
@@ -54,6 +55,12 @@ def run_on_slurm(root: Path, step: Step, settings: SlurmSettings, entry: str) ->
         except KeyboardInterrupt:
             watcher.leave()
             raise
+        except OSError as error:
+            where = error.filename or root / "work" / "jobs"
+            raise JobError(
+                f"{where}: {error.strerror or error}; mend that and run the command again: a job "
+                "that was submitted goes on"
+            ) from None
 
 
 class _Watcher:
@@ -61,7 +68,9 @@ class _Watcher:
         self.snapshot = snapshot
         self.settings = settings
         self.entry = entry
-        self.record = snapshot.folder / "job.json"
+        run = snapshot.step.run
+        state = None if run is None else Project(root=snapshot.root).run(run).work
+        self.record = JobRecord(snapshot.folder, state)
         self.readings = 0
         """How often in a row the job looked ended."""
         self.seen_at_work = False
@@ -84,9 +93,12 @@ class _Watcher:
 
     def leave(self) -> None:
         """Say how the job goes on after Ctrl-C, or end it, as configured."""
-        job_id = self._recorded()
+        try:
+            job_id = next((job.job_id for job in self._mine()), None)
+        except ControllerUnreachableError:
+            job_id = self.record.job_id
         if job_id is None:
-            return
+            return self._say("no job is at work")
         if self.settings.on_interrupt == "cancel":
             cancel(job_id)
             self._say(f"job {job_id} is cancelled")
@@ -95,6 +107,7 @@ class _Watcher:
                 f"detached: job {job_id} goes on; the same command watches it again, "
                 f"`scancel {job_id}` ends it"
             )
+        return None
 
     # ---- decisions
 
@@ -113,20 +126,23 @@ class _Watcher:
     def _found(self, dead: str | None) -> str | None:
         """A job that has this work, or has done it."""
         result = read_result(self.snapshot.folder)
-        if result is not None and dead is None:
+        if result is not None and dead is not None and str(result["job_id"]) == dead:
+            # its last word has come after all
+            return dead
+        if result is not None:
             if result["exit_code"] == 0:
                 self._say(f"job {result['job_id']} has computed this already")
                 return str(result["job_id"])
             # of an earlier command, which has told the user
-            (self.snapshot.folder / "result.json").unlink()
-            self.record.unlink(missing_ok=True)
-        recorded = self._recorded()
+            (self.snapshot.folder / RESULT).unlink()
+            self.record.note_end(str(result["job_id"]))
+        recorded = self.record.job_id
         # without a record, its launcher was killed before it could note the id
         job_id = next((job.job_id for job in self._mine()), recorded)
         if job_id is None or job_id == dead:
             return None
         if job_id != recorded:
-            self._note(job_id)
+            self.record.note(job_id)
         self._say(f"watching job {job_id}")
         return job_id
 
@@ -153,7 +169,7 @@ class _Watcher:
             task,
             continues=stage == "pretrain",
         )
-        self._note(job_id, failures)
+        self.record.note(job_id, failures)
         self.seen_at_work = True
         for other in jobs:
             if other.name.rpartition("-")[0] == snapshot.job_name.rpartition("-")[0]:
@@ -172,14 +188,12 @@ class _Watcher:
         if not self.seen_at_work:
             # it ended while nobody watched: this is a new command, not a new attempt
             return 0
-        before = read_json(self.record)
-        if before["checkpoint"] != self._newest_checkpoint():
-            return 0
-        failures = int(before["failures"]) + 1
+        failures = self.record.failures_with(dead)
         if failures > self.settings.retries:
             raise self._failure(
                 f"job {dead} and the {failures - 1} before it ended without a result and without "
-                "a newer checkpoint"
+                "a newer checkpoint",
+                dead,
             )
         return failures
 
@@ -197,12 +211,17 @@ class _Watcher:
             self._tell(f"job {job_id}: no news ({error})")
             return job_id
         self.readings += 1
+        if state in ALIVE and self.readings < 10 * _READINGS:
+            # the accounting is behind
+            return job_id
         if self.readings < _READINGS or read_result(self.snapshot.folder) is not None:
             return job_id
         self.readings = 0
         how = f"job {job_id} has ended without a result ({state or 'SLURM has forgotten it'})"
-        if state not in _TRIED_AGAIN and self.seen_at_work:
-            raise self._failure(f"{how}; the same command submits it again")
+        if state == "OUT_OF_MEMORY":
+            how += "; raise memory_gb in slurm/settings.yaml, or pretrain.micro_batches"
+        if state not in (*_TRIED_AGAIN, *ALIVE) and self.seen_at_work:
+            raise self._failure(f"{how}; the same command submits it again", job_id)
         self._say(how)
         return self._job(dead=job_id)
 
@@ -211,43 +230,21 @@ class _Watcher:
 
     def _finish(self, result: dict[str, object]) -> None:
         if result["exit_code"] != 0:
-            raise self._failure(f"job {result['job_id']}: {result['error']}")
+            job_id = str(result["job_id"])
+            raise self._failure(f"job {job_id}: {result['error']}", job_id)
         with waiting(self.snapshot.root, "launch"):
             self.snapshot.publish()
             self.snapshot.remove_older()
         self._say(f"job {result['job_id']} has finished")
 
-    def _failure(self, text: str) -> JobError:
+    def _failure(self, text: str, job_id: str) -> JobError:
         log, lines = last_lines(self.snapshot.folder)
         for line in lines:
-            print(f"  | {line}", file=sys.stderr)
-        # the next command begins anew
-        self.record.unlink(missing_ok=True)
+            self._print(f"  | {line}")
+        self.record.note_end(job_id)
         return JobError(f"{text}; log: {log}" if log else text)
 
     # ---- notes
-
-    def _recorded(self) -> str | None:
-        return str(read_json(self.record)["job_id"]) if self.record.is_file() else None
-
-    def _note(self, job_id: str, failures: int = 0) -> None:
-        before = read_json(self.record)["jobs"] if self.record.is_file() else []
-        write_json(
-            self.record,
-            {
-                "job_id": job_id,
-                "jobs": [*before, job_id],
-                "failures": failures,
-                "checkpoint": self._newest_checkpoint(),
-            },
-        )
-
-    def _newest_checkpoint(self) -> str | None:
-        run = self.snapshot.step.run
-        if run is None:
-            return None
-        found = Project(root=self.snapshot.root).run(run).work.rglob("step_*.pth")
-        return max((path.name for path in found), default=None)
 
     def _tell(self, text: str) -> None:
         """Say what is new, and what is not now and then."""
@@ -257,7 +254,12 @@ class _Watcher:
             self.told = (text, time.monotonic())
 
     def _say(self, text: str) -> None:
-        print(f"{self.snapshot.home.name}: {text}", file=sys.stderr, flush=True)
+        self._print(f"{self.snapshot.home.name}: {text}")
+
+    def _print(self, text: str) -> None:
+        # an interruption may have ended whoever was reading
+        with suppress(BrokenPipeError):
+            print(text, file=sys.stderr, flush=True)
 
 
 def _description(job: QueuedJob, folder: Path) -> str:

@@ -19,11 +19,13 @@ from typing import Any
 from dino.core.artifacts import read_json, sha256_of_file, write_json
 from dino.core.errors import DinoError
 from dino.core.paths import Project
-from dino.core.pipeline import Step
+from dino.core.pipeline import Step, read_step
 from dino.core.provenance import SNAPSHOT, git_state
 
 _NOT_LINKED = frozenset({"params.yaml", "src", "work", "logs", "results", "artifacts"})
 _DIGITS = 12
+RESULT = "result.json"
+"""A job's last word."""
 
 
 @dataclass(frozen=True)
@@ -41,23 +43,26 @@ class Snapshot:
     @cached_property
     def key(self) -> str:
         """Of the project as it is when this is asked first."""
-        return self._key_now()
+        return _key(self._recipe_now(), self.inputs)
 
-    def _key_now(self) -> str:
+    @cached_property
+    def inputs(self) -> dict[str, str]:
+        """The checksums of the input files as they are when this is asked first."""
+        return self._inputs_now()
+
+    def _recipe_now(self) -> dict[str, Any]:
+        # read anew: parameters may have been edited
+        step = read_step(self.root, self.step.stage, self.step.run)
+        return step.recipe(lambda path: sha256_of_file(self.root / path))
+
+    def _inputs_now(self) -> dict[str, str]:
         missing = [path for path in self.step.inputs if not (self.root / path).is_file()]
         if missing:
             raise DinoError(
                 f"{missing[0]}: not found; run the stages before {self.step.stage} first, "
                 "snakemake does it by itself"
             )
-
-        def checksum(path: str) -> str:
-            return sha256_of_file(self.root / path)
-
-        recipe = self.step.recipe(checksum)
-        inputs = {path: checksum(path) for path in self.step.inputs}
-        text = json.dumps([recipe, inputs], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
+        return {path: sha256_of_file(self.root / path) for path in self.step.inputs}
 
     @property
     def home(self) -> Path:
@@ -88,15 +93,20 @@ class Snapshot:
         return setup_lines(self.folder, self.folder / "src")
 
     def make(self) -> None:
-        """Create the folder, where it is not there yet."""
-        if (self.folder / SNAPSHOT).is_file():
-            return
-        # what a launcher that was killed had begun
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
+        """Create the folder, or give the one that is there the present code.
+
+        Raises `DinoError` when parameters, code or inputs were edited since the key was made.
+        """
+        code = self.folder / "src"
+        shutil.rmtree(code if (self.folder / SNAPSHOT).is_file() else self.folder, True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         # with the times of the files, and so with the compiled code that belongs to them
-        shutil.copytree(self.root / "src", self.folder / "src")
+        shutil.copytree(self.root / "src", code)
+        if (self.folder / SNAPSHOT).is_file():
+            self._ensure_unchanged()
+            return
         shutil.copy(self.root / "params.yaml", self.folder)
+        self._ensure_unchanged()
         outputs = [PurePosixPath(path) for path in self.step.outputs]
         for entry in sorted(self.root.iterdir()):
             if entry.name not in _NOT_LINKED and not entry.name.startswith("."):
@@ -126,19 +136,30 @@ class Snapshot:
                 f"{self.folder / missing[0]}: not found, although the job has ended well; delete "
                 f"{self.folder} and run the command again"
             )
-        if self._key_now() != self.key:
-            raise DinoError(
-                f"{self.step.name}: parameters, code or inputs were changed while its job was at "
-                "work, so that its result is not theirs; run the command again"
-            )
+        if self._inputs_now() != self.inputs:
+            # the job read them through links: nobody knows which ones
+            (self.folder / RESULT).unlink(missing_ok=True)
+        self._ensure_unchanged()
         for path in self.step.outputs:
             _link(self.folder / path, self.root / path)
+
+    def _ensure_unchanged(self) -> None:
+        if _key(self._recipe_now(), self._inputs_now()) != self.key:
+            raise DinoError(
+                f"{self.step.name}: parameters, code or inputs were changed after the command was "
+                "given, and a result would not be theirs; run the command again"
+            )
 
     def remove_older(self) -> None:
         """Forget the finished jobs of this step that had other parameters, code or inputs."""
         for folder in self.home.iterdir():
-            if folder != self.folder and (folder / "result.json").is_file():
+            if folder != self.folder and (folder / RESULT).is_file():
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _key(recipe: dict[str, Any], inputs: dict[str, str]) -> str:
+    text = json.dumps([recipe, inputs], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
 
 
 def job_prefix(root: Path) -> str:
@@ -158,8 +179,11 @@ def setup_lines(folder: Path, code: Path) -> list[str]:
 
 def read_result(folder: Path) -> dict[str, Any] | None:
     """What a job has left as its last word in its folder, None while it has not."""
-    path = folder / "result.json"
-    result: dict[str, Any] | None = read_json(path) if path.is_file() else None
+    path = folder / RESULT
+    # on network file systems, a look at the folder brings its newest content
+    if not folder.is_dir() or RESULT not in {entry.name for entry in folder.iterdir()}:
+        return None
+    result: dict[str, Any] = read_json(path)
     return result
 
 

@@ -11,10 +11,13 @@ from pkgutil import resolve_name
 
 from submitit.helpers import DelayedSubmission, TorchDistributedEnvironment
 
-from dino.core.artifacts import write_json
+from dino.core.artifacts import write_json, write_text
 from dino.core.attempt import ensure_newest_attempt, join_attempt
 from dino.core.errors import DinoError, InterruptedTraining, SupersededError
+from dino.launch.snapshot import RESULT, read_result
 
+_UNFINISHED_TURNS = 10
+"""How often a job is queued again without having come to the work that it could continue."""
 _ENDED_WITHIN_S = 60
 """Time that SLURM gets to end a job that asked to be queued again."""
 
@@ -45,6 +48,9 @@ class Task:
         os.environ.setdefault("OMP_NUM_THREADS", os.environ.get("SLURM_CPUS_PER_TASK", "1"))
         sys.argv = ["dino", *self.arguments]
         join_attempt(self.folder / "attempt", f"{job_id}.{restarts}", begin=is_main)
+        if (read_result(self.folder) or {}).get("exit_code") == 0:
+            # an attempt that was given up for dead had finished
+            return 0
         try:
             code = self._run(job_id, is_main)
         except SupersededError as error:
@@ -69,11 +75,14 @@ class Task:
             return error.exit_code
         except DinoError as error:
             # any process may meet what the user has to mend
-            self._leave({"exit_code": error.exit_code, "job_id": job_id, "error": str(error)})
+            self._leave_failure(job_id, str(error))
             return self._say(error)
-        except Exception:
+        except Exception as error:
             # perhaps only because the others were told to end
             ensure_newest_attempt()
+            if os.environ["WORLD_SIZE"] == "1":
+                # of several processes, another one may have died and be at fault
+                self._leave_failure(job_id, f"{type(error).__name__}: {error}")
             raise
         if is_main:
             self._leave({"exit_code": 0, "job_id": job_id})
@@ -83,13 +92,29 @@ class Task:
         print(f"dino {self.arguments[0]}: {error}", file=sys.stderr, flush=True)
         return error.exit_code
 
-    def checkpoint(self) -> DelayedSubmission:
-        """What submitit queues again after a signal that the command itself does not handle."""
-        return DelayedSubmission(self)
+    def checkpoint(self) -> DelayedSubmission | None:
+        """What submitit queues again after a signal that the command itself does not handle.
+
+        None, which ends the job, after too many of them: it may never come further.
+        """
+        path = self.folder / "unfinished_turns"
+        turns = 1 + (int(path.read_text()) if path.is_file() else 0)
+        write_text(path, str(turns))
+        return DelayedSubmission(self) if turns <= _UNFINISHED_TURNS else None
 
     def _leave(self, result: dict[str, object]) -> None:
         ensure_newest_attempt()
-        write_json(self.folder / "result.json", result)
+        write_json(self.folder / RESULT, result)
+
+    def _leave_failure(self, job_id: str, text: str) -> None:
+        result = {"exit_code": 1, "job_id": job_id, "error": " ".join(text.split())}
+        try:
+            self._leave(result)
+        except SupersededError:
+            raise
+        except DinoError as error:
+            # on a full disk the log has to do
+            self._say(error)
 
 
 def export_ranks(job_id: str, restarts: str) -> int:

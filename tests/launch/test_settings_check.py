@@ -1,6 +1,6 @@
 import pytest
 
-from dino.launch.cluster_check import _minutes
+from dino.launch.settings_check import _minutes
 
 
 @pytest.mark.parametrize(

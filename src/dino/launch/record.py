@@ -1,0 +1,69 @@
+"""What launchers tell each other of a step's job, in a file of its working folder."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dino.core.artifacts import read_json, write_json
+
+RECORD = "job.json"
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """The newest job of the step whose working folder is `folder`.
+
+    `state` is where the step keeps what an interrupted computation continues from, None where
+    there is no such place.
+    """
+
+    folder: Path
+    state: Path | None
+
+    @property
+    def job_id(self) -> str | None:
+        """Of the job that was noted last, unless it has failed and the user was told."""
+        record = self._read()
+        return None if record is None or record["ended"] else str(record["job_id"])
+
+    def note(self, job_id: str, failures: int = 0) -> None:
+        """`job_id` is the newest job, after `failures` that brought nothing."""
+        before = self._read()
+        write_json(
+            self.folder / RECORD,
+            {
+                "job_id": job_id,
+                "jobs": [*(before["jobs"] if before else []), job_id],
+                "failures": failures,
+                "checkpoint": self._newest_checkpoint(),
+                "ended": False,
+            },
+        )
+
+    def note_end(self, job_id: str) -> None:
+        """The user has heard that `job_id` failed: the next command begins anew."""
+        record = self._read()
+        if record is not None and record["job_id"] == job_id:
+            write_json(self.folder / RECORD, {**record, "ended": True})
+
+    def failures_with(self, dead: str) -> int:
+        """How many jobs in a row, `dead` the last, ended without having left a newer checkpoint."""
+        record = self._read()
+        if record is None or record["ended"] or record["job_id"] != dead:
+            return 0
+        if record["checkpoint"] != self._newest_checkpoint():
+            return 0
+        return int(record["failures"]) + 1
+
+    def _read(self) -> dict[str, Any] | None:
+        path = self.folder / RECORD
+        record: dict[str, Any] | None = read_json(path) if path.is_file() else None
+        return record
+
+    def _newest_checkpoint(self) -> str | None:
+        found = []
+        for path in self.state.rglob("step_*.pth") if self.state else ():
+            with suppress(FileNotFoundError):
+                found.append((path.stat().st_mtime_ns, str(path)))
+        return max(found)[1] if found else None
