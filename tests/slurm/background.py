@@ -1,10 +1,19 @@
 """What takes half a minute on the cluster each, beside the tests that leave it in peace."""
 
+import shutil
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster import PARAMETERS, SETTINGS, Cluster, Training, ask_for
+from cluster import (
+    PARAMETERS,
+    RUN,
+    SETTINGS,
+    Cluster,
+    Training,
+    ask_for,
+    sha256_of_checkpoint,
+)
 from workplace import Workplace, fresh_clone
 
 MATRIX = [f"artifacts/{a}-dino-s{seed}/checkpoint.pth" for a in "abc" for seed in (0, 1)]
@@ -83,6 +92,9 @@ class Background:
         self.workflow: Future[Workplace] = self._executor.submit(
             whole_workflow, cluster, folder / "workflow" / "project"
         )
+        self.four_local: Future[str] = self._executor.submit(
+            self._four_local, folder / "four" / "project"
+        )
         self.matrix: Future[Matrix] = self._executor.submit(
             matrix, cluster, prepared.copy(folder / "matrix" / "project")
         )
@@ -91,7 +103,16 @@ class Background:
         training = Training(prepared.copy(folder / "moved" / "project"), cluster)
         self.moved: Future[Training] = self._executor.submit(moved, training)
 
+    def _four_local(self, root: Path) -> str:
+        """The hash of the workflow's checkpoint when four processes of this machine train it."""
+        project = self.workflow.result().copy(root)
+        shutil.rmtree(root / "work")
+        shutil.rmtree(root / "artifacts")
+        project.variables["DINO_PROCESSES"] = "4"
+        project("dino", "pretrain", "--run", RUN)
+        return sha256_of_checkpoint(project)
+
     def wait(self) -> None:
         """Until all have ended, well or not."""
-        wait([self.workflow, self.matrix, self.chained, self.moved])
+        wait([self.workflow, self.four_local, self.matrix, self.chained, self.moved])
         self._executor.shutdown()

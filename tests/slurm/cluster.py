@@ -167,7 +167,7 @@ def ask_for(project: Workplace, stage: str | None = None, **values: Any) -> None
     """Change slurm/settings.yaml: for one stage, or the defaults."""
     path = project.root / SETTINGS
     settings = yaml.safe_load(path.read_text())
-    settings["poll_seconds"] = 1
+    settings["poll_seconds"] = 0.5
     section = settings["defaults"] if stage is None else settings["stages"].setdefault(stage, {})
     section.update(values)
     if stage is None:

@@ -1,7 +1,6 @@
 """The literal commands of the README, on the cluster."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -35,14 +34,9 @@ def test_heavy_stages_become_jobs_and_light_ones_run_here(computed: Workplace, c
 
 
 def test_four_processes_on_two_nodes_give_the_bits_of_four_local_ones(
-    computed: Workplace, tmp_path: Path
+    background: Background, computed: Workplace
 ) -> None:
-    project = computed.copy(tmp_path / "project")
-    shutil.rmtree(project.root / "work")
-    (project.root / "artifacts" / RUN / "checkpoint.pth").unlink()
-    project.variables["DINO_PROCESSES"] = "4"
-    project("taskset", "--cpu-list", "0,1", "dino", "pretrain", "--run", RUN)
-    assert sha256_of_checkpoint(project) == sha256_of_checkpoint(computed)
+    assert background.four_local.result() == sha256_of_checkpoint(computed)
 
 
 def test_results_carry_the_commit_and_the_command(computed: Workplace) -> None:
