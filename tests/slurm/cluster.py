@@ -219,9 +219,14 @@ class Training:
     def job_id_in_training(self) -> str:
         """Of the newest job, as soon as it has written a checkpoint."""
         before = self.checkpoint_names()
-        job_id = self.job_id()
-        wait_until(lambda: self.checkpoint_names() != before, "checkpoint")
-        return job_id
+
+        def trains() -> str | None:
+            # the newest job may be another one by now
+            job_id = self.job_id()
+            further = self.checkpoint_names() - before
+            return job_id if further and task_processes(job_id) else None
+
+        return str(wait_until(trains, "job that writes checkpoints"))
 
     @contextmanager
     def frozen(self) -> Iterator[str]:
