@@ -224,7 +224,9 @@ class Training:
             # the newest job may be another one by now
             job_id = self.job_id()
             further = self.checkpoint_names() - before
-            return job_id if further and task_processes(job_id) else None
+            # while it is queued again, the processes of its last attempt may be alive
+            alive = further and task_processes(job_id) and self.cluster.state(job_id) == "RUNNING"
+            return job_id if alive else None
 
         return str(wait_until(trains, "job that writes checkpoints"))
 
