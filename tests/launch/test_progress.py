@@ -24,6 +24,17 @@ def test_newest_bar_of_the_newest_attempt_is_the_progress(tmp_path: Path) -> Non
     assert progress(tmp_path) == expected
 
 
+def test_epoch_is_that_of_the_jobs_own_training(tmp_path: Path) -> None:
+    log(tmp_path, "8_0_log.err", BARS, 2)
+    runs = tmp_path / "results" / "runs"
+    elsewhere = tmp_path.parent / "elsewhere"
+    for run, epoch in ((runs / "mine", 3.25), (elsewhere, 9)):
+        run.mkdir(parents=True)
+        (run / "pretrain.csv").write_text(f"step,epoch,loss\n20,1.0,4\n65,{epoch},3\n")
+    (runs / "another").symlink_to(elsewhere)
+    assert str(progress(tmp_path)).endswith("loss 1.302], epoch 3.2")
+
+
 def test_job_that_has_said_nothing_has_no_progress(tmp_path: Path) -> None:
     assert progress(tmp_path) is None
     assert last_lines(tmp_path) == (None, [])

@@ -16,6 +16,6 @@ rule attention:
         "logs/attention/{run}.log",
     threads: ALL_CORES
     resources:
-        here=here("attention"),
+        here=HERE["attention"],
     shell:
         "dino attention --run {wildcards.run} 2>&1 | tee -i {log}"

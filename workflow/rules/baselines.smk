@@ -11,6 +11,6 @@ rule baselines:
         "logs/baselines.log",
     threads: ALL_CORES
     resources:
-        here=here("baselines"),
+        here=HERE["baselines"],
     shell:
         "dino baselines 2>&1 | tee -i {log}"

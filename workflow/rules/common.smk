@@ -3,6 +3,7 @@
 
 import os
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 # A second checkout of the project plans with its own code, not with the installed one's.
@@ -45,11 +46,8 @@ RUNS = [run.name for run in PARAMETERS.all_runs()]
 # the profile lets run one at a time.
 ALL_CORES = workflow.cores if LAUNCHER == "local" else 1
 
-
-def here(stage):
-    """1 for a stage that runs on this machine, 0 for one that waits for a job elsewhere."""
-    return 0 if stage in SUBMITTED else 1
-
+# By stage: 1 for one that runs on this machine, 0 for one that waits for a job elsewhere.
+HERE = defaultdict(lambda: 1, dict.fromkeys(SUBMITTED, 0))
 
 # `tee -i` in the rules: Ctrl-C reaches it too, and what a command then has to say is still read.
 

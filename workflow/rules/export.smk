@@ -11,6 +11,6 @@ rule export:
     log:
         "logs/export/{run}.log",
     resources:
-        here=here("export"),
+        here=HERE["export"],
     shell:
         "dino export --run {wildcards.run} 2>&1 | tee -i {log}"

@@ -16,6 +16,6 @@ rule features:
         "logs/features/{run}.log",
     threads: ALL_CORES
     resources:
-        here=here("features"),
+        here=HERE["features"],
     shell:
         "dino features --run {wildcards.run} 2>&1 | tee -i {log}"

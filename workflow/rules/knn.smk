@@ -12,6 +12,6 @@ rule knn:
         "logs/knn/{run}.log",
     threads: ALL_CORES
     resources:
-        here=here("knn"),
+        here=HERE["knn"],
     shell:
         "dino knn --run {wildcards.run} 2>&1 | tee -i {log}"

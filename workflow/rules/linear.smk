@@ -12,6 +12,6 @@ rule linear:
         "logs/linear/{run}.log",
     threads: ALL_CORES
     resources:
-        here=here("linear"),
+        here=HERE["linear"],
     shell:
         "dino linear --run {wildcards.run} 2>&1 | tee -i {log}"

@@ -9,6 +9,6 @@ rule prepare:
     log:
         "logs/prepare.log",
     resources:
-        here=here("prepare"),
+        here=HERE["prepare"],
     shell:
         "dino prepare 2>&1 | tee -i {log}"

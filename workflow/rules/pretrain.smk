@@ -12,6 +12,6 @@ rule pretrain:
         "logs/pretrain/{run}.log",
     threads: ALL_CORES
     resources:
-        here=here("pretrain"),
+        here=HERE["pretrain"],
     shell:
         "dino pretrain --run {wildcards.run} 2>&1 | tee -i {log}"

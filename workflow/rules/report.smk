@@ -71,6 +71,6 @@ rule report:
     log:
         "logs/report.log",
     resources:
-        here=here("report"),
+        here=HERE["report"],
     shell:
         "dino report 2>&1 | tee -i {log}"

@@ -1,5 +1,6 @@
 """How far a job is, read off what it prints."""
 
+import csv
 import re
 from pathlib import Path
 
@@ -11,13 +12,18 @@ _LINES = 15
 
 
 def progress(folder: Path) -> str | None:
-    """The newest progress bar of the job in `folder`: share, images, time left, images/s, loss."""
+    """The newest progress bar of the job in `folder`: share, images, time left, images/s, loss;
+    and a training's epoch.
+    """
     log = _log(folder)
     if log is None:
         return None
     bars = [line for line in _tail(log) if _BAR.search(line)]
+    if not bars:
+        return None
+    epoch = _epoch(folder)
     # the bar itself says nothing that its percentage does not
-    return re.sub(r"\|.*?\|", "", bars[-1]) if bars else None
+    return re.sub(r"\|.*?\|", "", bars[-1]) + ("" if epoch is None else f", epoch {epoch:.1f}")
 
 
 def last_lines(folder: Path) -> tuple[Path | None, list[str]]:
@@ -26,6 +32,18 @@ def last_lines(folder: Path) -> tuple[Path | None, list[str]]:
     if log is None:
         return None, []
     return log, [line for line in _tail(log) if not _BAR.search(line)][-_LINES:]
+
+
+def _epoch(folder: Path) -> float | None:
+    """That the training's log has come to."""
+    for log in folder.glob("results/runs/*/pretrain.csv"):
+        if not log.resolve().is_relative_to(folder.resolve()):
+            continue  # of another run, by a link
+        with log.open(encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+        if rows:
+            return float(rows[-1]["epoch"])
+    return None
 
 
 def _log(folder: Path) -> Path | None:
