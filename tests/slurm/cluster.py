@@ -17,38 +17,22 @@ import pytest
 import yaml
 from workplace import Workplace, fresh_clone
 
+from soak import training
+
 SCRIPT = Path(__file__).parent / "cluster.sh"
-RUN = "vit-dino-s0"
+RUN = training.RUN
 SETTINGS = "slurm/settings.yaml"
 PATIENCE_S = 90
 
 # On scikit-learn's digits: 20 steps an epoch, a checkpoint every few steps.
 PARAMETERS: dict[str, Any] = {
-    "runs": {"architecture": ["vit"], "seed": [0]},
-    "architectures": {
-        "vit": {
-            "timm_name": "vit_tiny_patch16_224",
-            "image_size_px": 8,
-            "patch_size_px": 4,
-            "embed_dim": 16,
-            "depth": 2,
-            "num_heads": 2,
-            "drop_path": 0.1,
-        }
-    },
-    "prepare": {"source": "digits", "val_images": 50, "max_train_images": 320},
+    **training.PARAMETERS,
     "pretrain": {
+        **training.PARAMETERS["pretrain"],
         "epochs": 10,
-        "batch_size": 16,
-        "precision": "float32",
-        "online_knn_bank": 100,
         "online_knn_every_epochs": 0,
         "checkpoints": {"minutes": 0.005},
-        "crops": {"global_size_px": 8, "local_size_px": 4, "local_crops": 2},
-        "head": {"out_dim": 24, "hidden_dim": 16, "bottleneck_dim": 8},
-        "optimizer": {"warmup_epochs": 1, "learning_rate": 0.01},
     },
-    "features": {"resize_px": 8, "crop_px": 8, "last_blocks": 2},
     "linear": {"epochs": 2, "batch_size": 50},
     "knn": {"neighbours": [5, 10], "headline": 5},
     "attention": {"image_size_px": 8, "images": 20, "examples": 2},

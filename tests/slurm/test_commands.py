@@ -1,6 +1,6 @@
 """`dino doctor --slurm` and `dino jobs`."""
 
-from cluster import SETTINGS, ask_for
+from cluster import RUN, SETTINGS, ask_for
 
 
 def test_doctor_finds_that_all_is_well(training):
@@ -38,7 +38,7 @@ def test_jobs_shows_how_far_they_are(training):
         assert line.startswith(f"pretrain-vit-dino-s0  {job_id}  running")
         assert "images/s" in line
         # and here, nobody trains beside it
-        output = training.project("dino", "pretrain", "--run", "vit-dino-s0", succeeds=False)
+        output = training.project("dino", "pretrain", "--run", RUN, succeeds=False)
         assert output.startswith(f"dino pretrain: job {job_id} is at work on this")
         assert len(output.splitlines()) == 1
     training.finished(launcher)

@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 from background import MATRIX, Background
-from cluster import SETTINGS, Cluster, sha256_of_checkpoint
+from cluster import RUN, SETTINGS, Cluster, sha256_of_checkpoint
 from workplace import Workplace
 
-RUN = "vit-dino-s0"
 JOBS = {"pretrain": 4, "features": 1, "linear": 1, "attention": 1}
 """Stages that become jobs: their processes."""
 

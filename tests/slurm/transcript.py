@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path += [str(HERE), str(HERE.parent / "workflow")]
+sys.path += [str(HERE), str(HERE.parent / "workflow"), str(HERE.parents[1])]
 
 from cluster import PARAMETERS, SETTINGS, Cluster, ask_for  # noqa: E402
 from workplace import Workplace, fresh_clone  # noqa: E402
