@@ -1,6 +1,7 @@
 """`python tests/slurm/transcript.py`: write docs/slurm-transcript.md, what a user sees."""
 
 import re
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -54,7 +55,17 @@ def _project(root: Path, cluster: Cluster) -> Workplace:
 
 
 def _typed(project: Workplace, command: tuple[str, ...]) -> str:
-    output = project(*command).replace(str(project.root), "~/dino")
+    done = subprocess.run(
+        command,
+        cwd=project.root,
+        env=project.environment,
+        # in the order in which a terminal shows them
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=True,
+    )
+    output = done.stdout.replace(str(project.root), "~/dino")
     # a progress bar ends as its last state
     lines = [line.rpartition("\r")[2].rstrip() for line in output.splitlines()]
     kept = [line for line in lines if line and not _only_names_files(line)]
