@@ -9,9 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import facts
-from dino.core.artifacts import write_json, write_text
-from dino.core.provenance import git_state
+from soak.report import origin, page, parser, save
 from soak.training import MOMENTS, Training
 
 EPOCHS = 10
@@ -54,13 +52,9 @@ def main() -> int:
         "equal": sum(found == expected for found in hashes),
         "checkpoint_sha256": expected,
         "found_sha256": sorted(set(hashes)),
-        "seed": options.seed,
-        "machine": facts(),
-        "git": git_state(Path.cwd()),
+        **origin(options.seed),
     }
-    write_json(options.output / "soak.json", result)
-    write_text(options.output / "soak.md", _page(result))
-    print(f"--- {options.output / 'soak.md'}")
+    save(options.output, "soak", result, _page(result))
     return 0 if result["equal"] == len(hashes) else 1
 
 
@@ -102,36 +96,23 @@ def _page(result: dict[str, Any]) -> str:
         f"| {kill['newest_checkpoint'] or 'none'} | {kill['drafts_left']} |"
         for i, kill in enumerate(result["kills"], start=1)
     ]
-    return "\n".join(
-        [
-            "# Killed and continued",
-            "",
-            f"`make soak`: {len(result['kills'])} SIGKILLs in {result['trainings']} trainings of "
-            f"{EPOCHS} epochs of 20 steps, loader workers on; {result['equal']} of "
-            f"{result['trainings']} end with the checkpoint of an uninterrupted one, byte for "
-            f"byte (SHA-256 {result['checkpoint_sha256']}).",
-            "",
-            f"{result['machine']['processor']}, {result['machine']['cores']} cores, torch "
-            f"{result['machine']['torch']}; commit {result['git']['commit']}, seed "
-            f"{result['seed']}.",
-            "",
-            "| kill | training | killed at | the process before it was killed | newest checkpoint "
-            "left | unfinished files left |",
-            "|---|---|---|---|---|---|",
-            *rows,
-            "",
-        ]
+    return page(
+        result,
+        "Killed and continued",
+        f"`make soak`: {len(result['kills'])} SIGKILLs in {result['trainings']} trainings of "
+        f"{EPOCHS} epochs of 20 steps, loader workers on; {result['equal']} of "
+        f"{result['trainings']} end with the checkpoint of an uninterrupted one, byte for "
+        f"byte (SHA-256 {result['checkpoint_sha256']}).",
+        "| kill | training | killed at | the process before it was killed | newest checkpoint "
+        "left | unfinished files left |\n|---|---|---|---|---|---|",
+        rows,
     )
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m soak", description="Kill a training at random moments and continue it."
-    )
-    parser.add_argument("--kills", type=int, default=KILLS)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=Path, default=Path("results"), help="folder of the report")
-    return parser.parse_args()
+    options = parser("python -m soak", "Kill a training at random moments and continue it.")
+    options.add_argument("--kills", type=int, default=KILLS)
+    return options.parse_args()
 
 
 if __name__ == "__main__":

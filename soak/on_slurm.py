@@ -12,9 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import facts
-from dino.core.artifacts import write_json, write_text
-from dino.core.provenance import git_state
+from soak.report import origin, page, parser, save
 
 TESTS = Path(__file__).parents[1] / "tests"
 sys.path += [str(TESTS / "slurm"), str(TESTS / "workflow")]
@@ -36,10 +34,8 @@ def main() -> int:
             result = _soak(cluster, Path(scratch), draw, options.disturbances)
     finally:
         cluster.switch("stop")
-    result |= {"seed": options.seed, "machine": facts(), "git": git_state(Path.cwd())}
-    write_json(options.output / "soak_slurm.json", result)
-    write_text(options.output / "soak_slurm.md", _page(result))
-    print(f"--- {options.output / 'soak_slurm.md'}")
+    result |= origin(options.seed)
+    save(options.output, "soak_slurm", result, _page(result))
     return 0 if result["found_sha256"] == result["checkpoint_sha256"] else 1
 
 
@@ -119,35 +115,22 @@ def _page(result: dict[str, Any]) -> str:
         f"| {i} | {event['what']} | {event['job']} | {event['checkpoint_at_step']} |"
         for i, event in enumerate(result["disturbances"], start=1)
     ]
-    return "\n".join(
-        [
-            "# Disturbed on SLURM",
-            "",
-            f"`make soak`: one training of {EPOCHS} epochs of 20 steps, on 2 nodes with a process "
-            f"each, disturbed {len(rows)} times; {result['submissions']} jobs were submitted. Its "
-            f"checkpoint is {'' if equal else '**not** '}that of a training without SLURM and "
-            f"without disturbances, byte for byte (SHA-256 {result['checkpoint_sha256']}).",
-            "",
-            f"{result['machine']['processor']}, {result['machine']['cores']} cores, torch "
-            f"{result['machine']['torch']}; commit {result['git']['commit']}, seed "
-            f"{result['seed']}.",
-            "",
-            "| | what | job | newest checkpoint, step |",
-            "|---|---|---|---:|",
-            *rows,
-            "",
-        ]
+    return page(
+        result,
+        "Disturbed on SLURM",
+        f"`make soak`: one training of {EPOCHS} epochs of 20 steps, on 2 nodes with a process "
+        f"each, disturbed {len(rows)} times; {result['submissions']} jobs were submitted. Its "
+        f"checkpoint is {'' if equal else '**not** '}that of a training without SLURM and "
+        f"without disturbances, byte for byte (SHA-256 {result['checkpoint_sha256']}).",
+        "| | what | job | newest checkpoint, step |\n|---|---|---|---:|",
+        rows,
     )
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m soak.on_slurm", description="Disturb a training on a private SLURM."
-    )
-    parser.add_argument("--disturbances", type=int, default=DISTURBANCES)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=Path, default=Path("results"), help="folder of the report")
-    return parser.parse_args()
+    options = parser("python -m soak.on_slurm", "Disturb a training on a private SLURM.")
+    options.add_argument("--disturbances", type=int, default=DISTURBANCES)
+    return options.parse_args()
 
 
 if __name__ == "__main__":

@@ -29,12 +29,10 @@ class JobRecord:
 
     def note(self, job_id: str, failures: int = 0) -> None:
         """`job_id` is the newest job, after `failures` that brought nothing."""
-        before = self._read()
         write_json(
             self.folder / RECORD,
             {
                 "job_id": job_id,
-                "jobs": [*(before["jobs"] if before else []), job_id],
                 "failures": failures,
                 "checkpoint": self._newest_checkpoint(),
                 "ended": False,

@@ -103,10 +103,10 @@ class Snapshot:
         # with the times of the files, and so with the compiled code that belongs to them
         shutil.copytree(self.root / "src", code)
         if (self.folder / SNAPSHOT).is_file():
-            self._ensure_unchanged()
+            self._ensure_unchanged(self._inputs_now())
             return
         shutil.copy(self.root / "params.yaml", self.folder)
-        self._ensure_unchanged()
+        self._ensure_unchanged(self._inputs_now())
         outputs = [PurePosixPath(path) for path in self.step.outputs]
         for entry in sorted(self.root.iterdir()):
             if entry.name not in _NOT_LINKED and not entry.name.startswith("."):
@@ -136,15 +136,16 @@ class Snapshot:
                 f"{self.folder / missing[0]}: not found, although the job has ended well; delete "
                 f"{self.folder} and run the command again"
             )
-        if self._inputs_now() != self.inputs:
+        inputs = self._inputs_now()
+        if inputs != self.inputs:
             # the job read them through links: nobody knows which ones
             (self.folder / RESULT).unlink(missing_ok=True)
-        self._ensure_unchanged()
+        self._ensure_unchanged(inputs)
         for path in self.step.outputs:
             _link(self.folder / path, self.root / path)
 
-    def _ensure_unchanged(self) -> None:
-        if _key(self._recipe_now(), self._inputs_now()) != self.key:
+    def _ensure_unchanged(self, inputs: dict[str, str]) -> None:
+        if _key(self._recipe_now(), inputs) != self.key:
             raise DinoError(
                 f"{self.step.name}: parameters, code or inputs were changed after the command was "
                 "given, and a result would not be theirs; run the command again"
