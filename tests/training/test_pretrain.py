@@ -1,14 +1,17 @@
 import csv
 import dataclasses
 import io
+import os
+import signal
 
 import pytest
 import torch
 from tiny_training import ARCHITECTURE, CONFIG, changed
+from torch.utils.data import DataLoader
 
 from dino.core.errors import CheckpointError, CollapseError, DataError, InterruptedTraining
 from dino.model.checkpoint import load_checkpoint, save_checkpoint
-from dino.training.interruption import Interruption
+from dino.training.interruption import Interruption, ignore_signals
 from dino.training.monitor import log_csv
 from dino.training.pretrain import LOG_EVERY_STEPS, Pretraining
 
@@ -159,3 +162,38 @@ def test_overflows_of_fp16_are_counted_and_the_schedules_wait(dataset):
     assert training.log[-1].skipped_steps == training.skipped
     last = training.schedules.at(training.step - training.skipped - 1)
     assert training.log[-1].learning_rate == last.learning_rate
+
+
+class _Numbers:
+    """Four of them, in place of images."""
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        return index
+
+
+def _terminated_at_birth(worker):
+    os.kill(os.getpid(), signal.SIGTERM)
+    ignore_signals(worker)
+
+
+def test_a_worker_outlives_a_signal_that_comes_while_it_starts():
+    loader = DataLoader(
+        _Numbers(),
+        num_workers=1,
+        worker_init_fn=_terminated_at_birth,
+        multiprocessing_context="fork",
+    )
+    with Interruption() as interruption, interruption.postponed():
+        batches = iter(loader)
+    assert [int(batch) for batch in batches] == [0, 1, 2, 3]
+
+
+def test_a_signal_that_came_while_postponed_is_noted_afterwards():
+    with Interruption() as interruption:
+        with interruption.postponed():
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert interruption.requested is None
+        assert interruption.requested == "SIGTERM"

@@ -1,6 +1,8 @@
 """Signals that ask a training to save and end: SIGTERM, and the SIGUSR2 of cluster schedulers."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -33,6 +35,19 @@ class Interruption:
         for number, handler in self._handlers.items():
             # None: a handler that was not set from Python, and cannot be set from it again
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+    @contextmanager
+    def postponed(self) -> Iterator[None]:
+        """A block after which the signals that came meanwhile are noted.
+
+        Processes forked in it are born with these signals blocked: between their first
+        instruction and `ignore_signals`, torch makes them obey SIGTERM.
+        """
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.requested = self.requested or signal.Signals(number).name

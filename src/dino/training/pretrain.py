@@ -143,7 +143,10 @@ class Pretraining:
                 epoch, self.batches.first_batch = divmod(self.step, len(self.batches))
                 self.batches.epoch = epoch
                 saved_at = time.monotonic()
-                for batch in crop_loader(crops, self.batches, worker_count(), ignore_signals):
+                loader = crop_loader(crops, self.batches, worker_count(), ignore_signals)
+                with interruption.postponed():
+                    batches = iter(loader)
+                for batch in batches:
                     stop = self._step(batch, epoch, interruption)
                     progress.update(self.config.batch_size)
                     epoch_ends = self.finished_epochs is not None
