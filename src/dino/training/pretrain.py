@@ -3,13 +3,14 @@
 import dataclasses
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Int64
 from torch import Tensor
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from dino.core.artifacts import fingerprint, sha256_of_file
@@ -144,9 +145,9 @@ class Pretraining:
                 self.batches.epoch = epoch
                 saved_at = time.monotonic()
                 loader = crop_loader(crops, self.batches, worker_count(), ignore_signals)
-                with interruption.postponed():
-                    batches = iter(loader)
-                for batch in batches:
+                # no name for the iterator: it, and its workers, must end with this frame even
+                # where an error's traceback keeps the frame
+                for batch in _started(loader, interruption):
                     stop = self._step(batch, epoch, interruption)
                     progress.update(self.config.batch_size)
                     epoch_ends = self.finished_epochs is not None
@@ -269,6 +270,12 @@ class Pretraining:
         self.skipped = content["skipped"]
         self.log = [LogRow(**row) for row in content["log"]]
         self.measured = list(content["measured"].to(self.device))
+
+
+def _started(loader: "DataLoader[CropBatch]", interruption: Interruption) -> Iterator[CropBatch]:
+    """The batches of `loader`, whose workers are born deaf to signals."""
+    with interruption.postponed():
+        return iter(loader)
 
 
 def worker_count() -> int:
