@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from dino.reporting.attention_maps import attention_maps
-from dino.reporting.figures import POINTS_PER_CURVE, all_pictures, thinned
+from dino.reporting.figures.attention_maps import attention_maps
+from dino.reporting.figures.catalogue import all_pictures
+from dino.reporting.figures.training_curves import POINTS_PER_CURVE, thinned
 from dino.reporting.picture import Picture, house_style
 from dino.reporting.results import Results
 from dino.reporting.summary import summarise

@@ -15,7 +15,7 @@ from dino.core.paths import Project
 from dino.reporting.page import page
 from dino.reporting.results import Results
 from dino.reporting.summary import summarise
-from dino.reporting.tables import all_tables
+from dino.reporting.tables.catalogue import all_tables
 from dino.stages.report import execute
 
 OUTPUTS = {

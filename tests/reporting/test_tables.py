@@ -8,15 +8,11 @@ import pytest
 from dino.core.configuration.section import section
 from dino.reporting.results import Results
 from dino.reporting.summary import summarise
-from dino.reporting.tables import (
-    MINUS,
-    NOT_MEASURED,
-    Table,
-    accuracy_table,
-    all_tables,
-    attention_table,
-    parameter_table,
-)
+from dino.reporting.table import MINUS, NOT_MEASURED, Table
+from dino.reporting.tables.accuracy import accuracy_table
+from dino.reporting.tables.attention import attention_table
+from dino.reporting.tables.catalogue import all_tables
+from dino.reporting.tables.parameters import parameter_table
 
 
 @section

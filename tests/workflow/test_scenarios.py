@@ -199,7 +199,7 @@ def test_experiment_elsewhere_gives_the_table_of_a_clean_run(
 
 def test_edited_plot_reruns_the_report_alone(computed_by_dvc: Workplace, tmp_path: Path) -> None:
     project = computed_by_dvc.copy(tmp_path / "project")
-    figures = "src/dino/reporting/figures.py"
+    figures = "src/dino/reporting/figures/accuracy.py"
     assert project.planned() == {}
     project.append(figures, "\n# another comment\n")
     assert f"report depends on what changed: {figures}" in project("snakemake")

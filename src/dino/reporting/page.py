@@ -11,7 +11,7 @@ from dino.reporting import graph
 from dino.reporting.picture import Picture
 from dino.reporting.results import Results
 from dino.reporting.summary import DECIMALS, Scores, difference, mean_of_architecture
-from dino.reporting.tables import MINUS, NOT_MEASURED, Table
+from dino.reporting.table import MINUS, NOT_MEASURED, Table
 
 _COLUMN_PX, _ROW_PX, _BOX_PX = 152, 54, (110, 36)
 

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING
 
 from dino.core.artifacts import replacing, write_json, write_text
 from dino.core.paths import Project
-from dino.reporting.figures import all_pictures
+from dino.reporting.figures.catalogue import all_pictures
 from dino.reporting.page import page
 from dino.reporting.results import read_provenance, read_results
 from dino.reporting.summary import summarise
-from dino.reporting.tables import all_tables
+from dino.reporting.tables.catalogue import all_tables
 
 if TYPE_CHECKING:
     from dino.core.configuration.parameters import Parameters

@@ -1,4 +1,4 @@
-"""The figures of the report: accuracies, training curves and attention maps."""
+"""What the trainings logged, over their epochs."""
 
 import math
 from typing import Any
@@ -9,17 +9,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dino.reporting.attention_maps import attention_maps
-from dino.reporting.picture import (
-    BLUE,
-    GREEN,
-    ORANGE,
-    WIDTH_IN,
-    Picture,
-    house_style,
-    palette,
-    picture,
-)
+from dino.reporting.picture import GREEN, WIDTH_IN, Picture, palette, picture
 from dino.reporting.results import Results
 
 POINTS_PER_CURVE = 150
@@ -34,106 +24,6 @@ CURVES = {
     "learning_rate": ("Learning rate", "learning rate"),
     "gradient_norm": ("Gradient before clipping", "norm"),
 }
-
-
-def all_pictures(results: Results, summary: dict[str, Any], prototypes: int) -> tuple[Picture, ...]:
-    """Every figure of the report; equal results give equal bytes.
-
-    `prototypes`: the size K of the distributions that student and teacher compare.
-    """
-    with house_style():
-        return (
-            accuracy(results, summary),
-            training_curves(results, summary, prototypes),
-            attention_maps(results),
-        )
-
-
-def accuracy(results: Results, summary: dict[str, Any]) -> Picture:
-    """k-NN and linear accuracy of every run, of its random init, and of raw pixels."""
-    by_architecture = summary["baselines"]["random_init"]["by_architecture"]
-    raw_pixels = summary["baselines"]["raw_pixels"]
-    figure = Figure(figsize=(WIDTH_IN, 1.7 + 0.4 * len(results.runs)), layout="constrained")
-    panels = figure.subplots(1, 2, sharey=True)
-    titles = (
-        ("knn_top1", f"k-NN, k = {results.headline}"),
-        ("linear_top1", "Linear classifier, last epoch"),
-    )
-    for axes, (key, title) in zip(panels, titles, strict=True):
-        points = pd.DataFrame(
-            [(run.name, "DINO", summary["runs"][run.name][key]) for run in results.runs]
-            + [
-                (run.name, "random init", by_architecture[run.architecture][key])
-                for run in results.runs
-            ],
-            columns=pd.Index(["run", "features", "top1"]),
-        )
-        _dumbbells(axes, points, raw_pixels[key])
-        axes.set_title(title, pad=20)
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3)
-    first = results.runs[0]
-    return picture(
-        figure,
-        name="accuracy",
-        caption=(
-            "Top-1 accuracy on the test split of a k-NN and a linear classifier on frozen features "
-            "of each trained teacher, of the same network before its first step (mean over seeds), "
-            "and of the raw pixels."
-        ),
-        alternative=(
-            f"Dot plot. {first.name}: k-NN {summary['runs'][first.name]['knn_top1']:.2f} %, random "
-            f"init {by_architecture[first.architecture]['knn_top1']:.2f} %, raw pixels "
-            f"{raw_pixels['knn_top1']:.2f} %. All numbers stand in the accuracy table."
-        ),
-    )
-
-
-def _dumbbells(axes: Axes, points: pd.DataFrame, raw_pixels: float) -> None:
-    axes.axvline(raw_pixels, color=GREEN, linestyle="--", zorder=1, label="raw pixels")
-    axes.annotate(
-        f"raw pixels {raw_pixels:.1f}",
-        (raw_pixels, 1),
-        xytext=(0, 3),
-        xycoords=("data", "axes fraction"),
-        textcoords="offset points",
-        ha="center",
-        color=GREEN,
-    )
-    sns.scatterplot(
-        points,
-        x="top1",
-        y="run",
-        hue="features",
-        style="features",
-        palette={"DINO": BLUE, "random init": ORANGE},
-        markers={"DINO": "o", "random init": "D"},
-        s=70,
-        zorder=3,
-        ax=axes,
-    )
-    axes.legend().remove()
-    for run, rows in points.groupby("run", sort=False):
-        low, high = rows["top1"].min(), rows["top1"].max()
-        axes.hlines(str(run), low, high, color="0.6", linewidth=2, zorder=2)
-        for value, offset, side in ((low, -8, "right"), (high, 8, "left")):
-            axes.annotate(
-                f"{value:.1f}",
-                (value, str(run)),
-                xytext=(offset, 0),
-                textcoords="offset points",
-                ha=side,
-                va="center",
-                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
-            )
-    everything = [*points["top1"], raw_pixels]
-    axes.set_xlim(
-        max(0, 5 * math.floor((min(everything) - 3) / 5)),
-        min(102, 5 * math.ceil((max(everything) + 3) / 5)),
-    )
-    runs = points["run"].nunique()
-    axes.set_ylim(runs - 0.4, -0.6)
-    axes.set(xlabel="top-1 on test (%)", ylabel="")
 
 
 def training_curves(results: Results, summary: dict[str, Any], prototypes: int) -> Picture:

@@ -1,0 +1,77 @@
+"""A table as CSV, Markdown and LaTeX."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from dino.reporting.summary import DECIMALS
+
+NOT_MEASURED = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table, its caption and the headings that replace the names of its columns."""
+
+    name: str
+    caption: str
+    headings: Mapping[str, str]
+    frame: pd.DataFrame
+
+    def csv(self) -> str:
+        """Comma-separated values under the columns' names; what was not measured is empty."""
+        return self.frame.to_csv(index=False, float_format=f"%.{DECIMALS}f", lineterminator="\n")
+
+    def markdown(self) -> str:
+        """A GitHub table with its caption below."""
+        rule = ["---:" if number else ":---" for number in self.numeric()]
+        cells = [[cell.replace("|", "\\|") for cell in row] for row in self.rows()]
+        lines = ["| " + " | ".join(row) + " |" for row in (self.header(), rule, *cells)]
+        return "\n".join([*lines, "", self.caption, ""])
+
+    def latex(self) -> str:
+        """A `table` for the package booktabs, labelled `tab:` and its name."""
+        text = pd.DataFrame(self.rows(), columns=pd.Index(self.header())).to_latex(
+            index=False,
+            escape=True,
+            column_format="".join("r" if number else "l" for number in self.numeric()),
+            caption=self.caption.replace("%", "\\%").replace("_", "\\_"),
+            label=f"tab:{self.name}",
+            position="tbp",
+        )
+        return text.replace(MINUS, "$-$").replace(NOT_MEASURED, "--")
+
+    def header(self) -> list[str]:
+        """The headings, in the order of the columns."""
+        return [self.headings[str(name)] for name in self.frame]
+
+    def rows(self) -> list[list[str]]:
+        """The cells as text: percentages with two decimals, differences with their sign."""
+        return [
+            [cell(value, signed="minus_" in str(name)) for name, value in row.items()]
+            for row in self.frame.to_dict("records")
+        ]
+
+    def numeric(self) -> list[bool]:
+        """Whether each column holds numbers, which are set flush right."""
+        return [pd.api.types.is_float_dtype(self.frame[name]) for name in self.frame]
+
+
+def frame(
+    rows: list[dict[str, Any]], columns: Mapping[str, str], text: tuple[str, ...]
+) -> pd.DataFrame:
+    """`rows` under the names of `columns`: numbers, except in those named by `text`."""
+    table = pd.DataFrame(rows, columns=pd.Index(list(columns)))
+    return table.astype({name: object if name in text else float for name in columns})
+
+
+def cell(value: Any, signed: bool = False) -> str:
+    """A value as people read it."""
+    if pd.isna(value):
+        return NOT_MEASURED
+    if isinstance(value, str):
+        return value
+    return f"{value:{'+' if signed else ''}.{DECIMALS}f}".replace("-", MINUS)

@@ -1,0 +1,72 @@
+"""k-NN and linear accuracy beside the baselines."""
+
+from typing import Any
+
+from dino.reporting.results import Results
+from dino.reporting.summary import Scores, difference
+from dino.reporting.table import Table, frame
+
+HEADINGS = {
+    "features": "Features",
+    "knn_top1": "k-NN top-1",
+    "knn_minus_random_init": "k-NN above random init",
+    "knn_minus_raw_pixels": "k-NN above raw pixels",
+    "knn_top5": "k-NN top-5",
+    "knn_val_top1": "k-NN top-1 on val",
+    "linear_top1": "Linear, last epoch",
+    "linear_minus_random_init": "Linear above random init",
+    "linear_minus_raw_pixels": "Linear above raw pixels",
+    "linear_best_top1": "Linear, best on val",
+    "against_raw_pixels": "Against raw pixels",
+}
+
+
+def accuracy_table(results: Results, summary: dict[str, Any]) -> Table:
+    """One row a run, then a row a baseline: k-NN and linear accuracy beside the baselines'."""
+    raw_pixels = summary["baselines"]["raw_pixels"]
+    random_init = summary["baselines"]["random_init"]["by_architecture"]
+    rows = [
+        {"features": f"DINO, {run.name}"}
+        | _accuracies(summary["runs"][run.name], random_init[run.architecture], raw_pixels)
+        for run in results.runs
+    ]
+    rows += [
+        {"features": f"random init, {architecture}"} | _accuracies(scores, None, raw_pixels)
+        for architecture, scores in random_init.items()
+    ]
+    rows.append({"features": "raw pixels"} | _accuracies(raw_pixels, None, None))
+    return Table(
+        name="accuracy",
+        caption=(
+            "Accuracy in percent on the test split unless val is named, differences in points. "
+            f"k-NN with k = {results.headline}. The linear classifier is scored after its last "
+            "epoch; the epoch that was best on val stands beside it. Random init is the same "
+            "network before its first step, the mean over its seeds."
+        ),
+        headings=HEADINGS,
+        frame=frame(rows, HEADINGS, text=("features", "against_raw_pixels")),
+    )
+
+
+def _accuracies(
+    scores: Scores, random_init: Scores | None, raw_pixels: Scores | None
+) -> dict[str, Any]:
+    row: dict[str, Any] = {k: v for k, v in scores.items() if k in HEADINGS}
+    for classifier in ("knn", "linear"):
+        key = f"{classifier}_top1"
+        for name, baseline in (("random_init", random_init), ("raw_pixels", raw_pixels)):
+            if baseline is not None:
+                row[f"{classifier}_minus_{name}"] = difference(scores[key], baseline[key])
+    if raw_pixels is not None:
+        row["against_raw_pixels"] = ", ".join(
+            f"{label} {_side(scores[key], raw_pixels[key])}"
+            for label, key in (("k-NN", "knn_top1"), ("linear", "linear_top1"))
+        )
+    return row
+
+
+def _side(score: float | None, baseline: float | None) -> str:
+    points = difference(score, baseline)
+    if points is None:
+        return "not measured"
+    return "above" if points > 0 else "below" if points < 0 else "equal"

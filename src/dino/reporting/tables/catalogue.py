@@ -1,0 +1,18 @@
+"""All tables of the report."""
+
+from typing import Any
+
+from dino.reporting.results import Results
+from dino.reporting.table import Table
+from dino.reporting.tables.accuracy import accuracy_table
+from dino.reporting.tables.attention import attention_table
+from dino.reporting.tables.parameters import parameter_table
+
+
+def all_tables(results: Results, summary: dict[str, Any], parameters: Any) -> tuple[Table, ...]:
+    """Every table of the report; `parameters` is the whole of params.yaml, resolved."""
+    return (
+        accuracy_table(results, summary),
+        attention_table(results, summary),
+        parameter_table(parameters),
+    )
