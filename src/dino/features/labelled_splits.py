@@ -1,5 +1,6 @@
 """Features with their images' labels, by split: what classifiers are trained and scored on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +41,11 @@ class LabelledSplits:
             test=self.test.to(device),
             classes=self.classes,
         )
+
+
+def no_labels(classes: Sequence[str]) -> str | None:
+    """Why images of a data set with these classes cannot be classified; None where they can."""
+    return None if classes else "the data set has no labels"
 
 
 def labelled_splits(
