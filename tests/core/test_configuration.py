@@ -186,3 +186,33 @@ def test_evaluation_defaults_are_the_references():
     assert FeaturesConfig().last_blocks == 4
     assert AttentionConfig().image_size_px == 480
     assert AttentionConfig().mass == 0.6
+
+
+@pytest.mark.parametrize(
+    ("weights", "problem"),
+    [
+        ({}, "expected one of file, timm and folder, got none"),
+        ({"file": "a", "folder": "b"}, "got file and folder"),
+        ({"folder": "b", "network": "student"}, "expected network: teacher with folder"),
+        ({"timm": "resnet50.a1_in1k"}, "expected weights.timm of vit_tiny_patch16_224"),
+        ({"file": "a", "sha256": "short"}, "should match pattern"),
+    ],
+)
+def test_weights_have_one_source_that_fits(weights: dict[str, str], problem: str) -> None:
+    values = {"timm_name": "vit_tiny_patch16_224", "weights": weights}
+    with pytest.raises(ConfigurationError, match=problem):
+        parse(ArchitectureConfig, values, "architectures.vit")
+
+
+def test_crops_do_not_concern_an_architecture_that_is_not_trained() -> None:
+    values = {
+        "runs": {"architecture": ["vit"]},
+        "architectures": {"vit": {"timm_name": "vit_tiny_patch14_dinov2", "image_size_px": 28}},
+        "features": {"resize_px": 28, "crop_px": 28},
+        "attention": {"image_size_px": 28},
+        "pretrain": {"crops": {"global_size_px": 30}},
+    }
+    with pytest.raises(ConfigurationError, match=r"pretrain.crops.global_size_px"):
+        parse(Parameters, values, "params.yaml")
+    values["architectures"]["vit"]["weights"] = {"file": "teacher.pth"}
+    parse(Parameters, values, "params.yaml")

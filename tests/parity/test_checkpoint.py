@@ -1,9 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from networks import architecture_of, assert_close
 
+from dino.core.configuration.architecture import WeightsConfig
 from dino.core.configuration.pretrain import HeadConfig
+from dino.features.teacher import backbone_weights, load_backbone, save_backbone
+from dino.model.existing_teacher import checkpoint_of, existing_teacher
 from dino.model.reference_checkpoint import load_reference_checkpoint
 from dino.model.student_teacher import build_student_teacher
 
@@ -59,3 +64,18 @@ def test_backbone_file_gives_the_references_features(golden, folder, expected):
     backbone.load_state_dict(checkpoint.teacher.backbone)
     images = torch.from_numpy(expected["x"])
     assert_close(backbone(images), expected["teacher_cls"], atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("file", "network"),
+    [("checkpoint.pth", "teacher"), ("checkpoint.pth", "student"), ("backbone.pth", "teacher")],
+)
+def test_exported_network_gives_the_references_features(
+    golden, folder, expected, tmp_path, file, network
+):
+    weights = WeightsConfig(file=str(folder / file), network=network)
+    architecture = replace(architecture_of(golden("vit")), weights=weights)
+    content = checkpoint_of(existing_teacher(architecture), architecture, seed=0)
+    save_backbone(tmp_path, architecture, backbone_weights(content["teacher"]))
+    images = torch.from_numpy(expected["x"])
+    assert_close(load_backbone(tmp_path)(images), expected[f"{network}_cls"], atol=2e-5)

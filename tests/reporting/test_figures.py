@@ -93,3 +93,13 @@ def test_thinning_averages_equal_stretches_and_keeps_short_logs() -> None:
     assert len(curve) == POINTS_PER_CURVE
     np.testing.assert_allclose(curve["loss"], 4.5 + 10 * np.arange(POINTS_PER_CURVE))
     pd.testing.assert_frame_equal(thinned(log[:7], "loss"), log[:7], check_index_type=False)
+
+
+def test_runs_that_were_not_trained_here_are_left_out_by_name(results: Results) -> None:
+    first, second = results.runs[:2]
+    untrained = replace(first, log=first.log.iloc[:0])
+    some = _pictures(replace(results, runs=(untrained, second)))["training_curves"]
+    assert f"Not trained here: {first.name}." in some.caption
+    assert f"{second.name}: the loss goes" in some.alternative
+    none = _pictures(replace(results, runs=(untrained,)))["training_curves"]
+    assert none.alternative == f"Nine empty plots. Not trained here: {first.name}."

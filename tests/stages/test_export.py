@@ -1,8 +1,17 @@
+import copy
+
+import pytest
 import timm
 import torch
 
+from dino.core.artifacts import read_json
 from dino.core.configuration.architecture import ArchitectureConfig
+from dino.data.normalisation import normalised
+from dino.features.attention_maps import cls_attention, no_cls_attention
+from dino.features.global_features import tokens_of_last_blocks
 from dino.features.teacher import load_backbone, save_backbone
+from dino.model.backbone import ReferencePositionVit
+from dino.model.existing_teacher import PixelStatistics
 from dino.model.student_teacher import initial_backbone
 
 ARCHITECTURE = ArchitectureConfig(
@@ -28,3 +37,52 @@ def test_our_loader_keeps_the_references_positions_at_other_sizes(tmp_path):
     save_backbone(tmp_path, ARCHITECTURE, backbone.state_dict())
     images = torch.randn(2, 3, 56, 42)
     torch.testing.assert_close(load_backbone(tmp_path)(images), backbone(images))
+
+
+@pytest.mark.parametrize("name", ["vit", "resnet10t"])
+def test_a_network_that_was_trained_on_other_pixels_sees_those(tmp_path, name):
+    architecture = ARCHITECTURE if name == "vit" else ArchitectureConfig(timm_name=name)
+    weights = initial_backbone(architecture, seed=1).state_dict()
+    statistics = PixelStatistics(mean=(0.5,) * 3, std=(0.25, 0.5, 0.5), crop_share=0.9)
+    save_backbone(tmp_path / "own", architecture, weights, statistics)
+    pixels = torch.randint(256, (2, 3, 28, 28), dtype=torch.uint8)
+    own = (pixels / 255 - 0.5) / torch.tensor(statistics.std).view(3, 1, 1)
+    plain = timm.create_model(f"local-dir:{tmp_path / 'own'}", pretrained=True).eval()
+    loaded = load_backbone(tmp_path / "own")
+    with torch.no_grad():
+        expected = plain(own)
+        for backbone in (loaded, copy.deepcopy(loaded)):
+            torch.testing.assert_close(backbone(normalised(pixels)), expected, atol=1e-5, rtol=1e-5)
+            tokens, _ = tokens_of_last_blocks(backbone, normalised(pixels), 1)
+            torch.testing.assert_close(tokens[:, 0], expected, atol=1e-5, rtol=1e-5)
+    if name == "vit":
+        assert isinstance(loaded, ReferencePositionVit)
+        save_backbone(tmp_path / "project", architecture, weights)
+        maps = cls_attention(load_backbone(tmp_path / "project"), own)
+        torch.testing.assert_close(cls_attention(loaded, normalised(pixels)), maps)
+    assert read_json(tmp_path / "own" / "config.json")["pretrained_cfg"]["crop_pct"] == 0.9
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "vit_small_patch14_reg4_dinov2",
+        "vit_base_patch16_siglip_224",
+        "deit_tiny_distilled_patch16_224",
+        "vit_relpos_small_patch16_224",
+        "swin_tiny_patch4_window7_224",
+    ],
+)
+def test_other_transformers_give_their_pooled_feature_and_say_why_no_attention(tmp_path, name):
+    small = {"depth": 2} if "swin" not in name else {}
+    size_px = 224 if "224" in name else 56
+    architecture = ArchitectureConfig(timm_name=name, image_size_px=size_px, **small)
+    backbone = initial_backbone(architecture, seed=1).eval()
+    save_backbone(tmp_path, architecture, backbone.state_dict())
+    assert "positions_at_other_sizes" not in read_json(tmp_path / "config.json")
+    loaded, images = load_backbone(tmp_path), torch.randn(1, 3, size_px, size_px)
+    assert "no self-attention of a [CLS] token" in no_cls_attention(loaded)
+    with torch.no_grad():
+        cls_tokens, patch_mean = tokens_of_last_blocks(loaded, images, 1)
+        torch.testing.assert_close(cls_tokens[:, 0], backbone(images))
+    assert patch_mean.shape == cls_tokens[:, 0].shape

@@ -55,7 +55,13 @@ def _pooled(
         )
     last = backbone.forward_features(images)  # type: ignore[operator]
     pooled = backbone.forward_head(last, pre_logits=True)  # type: ignore[operator]
-    patches = last.flatten(2).transpose(1, 2) if last.ndim == 4 else last[:, 1:]
+    if last.ndim == 4:
+        # convnets put channels first, windowed transformers last
+        last = last if getattr(backbone, "output_fmt", "NCHW") == "NHWC" else last.movedim(1, -1)
+        patches = last.flatten(1, 2)
+    else:
+        # of [CLS] and register tokens there may be none or several
+        patches = last[:, getattr(backbone, "num_prefix_tokens", 1) :]
     return pooled[:, None], patches.mean(dim=1)
 
 

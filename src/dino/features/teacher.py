@@ -7,46 +7,54 @@ import timm
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from dino.core.artifacts import read_json, replacing, write_json
 from dino.core.configuration.architecture import ArchitectureConfig
 from dino.core.errors import CheckpointError
 from dino.data.normalisation import IMAGENET_MEAN, IMAGENET_STD
-from dino.model.backbone import timm_arguments, use_reference_positions
+from dino.features.pixel_statistics import see_as_trained
+from dino.model.backbone import is_plain_vit, timm_arguments, use_reference_positions
+from dino.model.existing_teacher import CONFIG, WEIGHTS, PixelStatistics
 
-CONFIG = "config.json"
-WEIGHTS = "model.safetensors"
 REFERENCE_POSITIONS = "bicubic, scale factor (patches + 0.1) / sqrt(N)"
 
 
 def save_backbone(
-    folder: Path, architecture: ArchitectureConfig, weights: dict[str, Tensor]
+    folder: Path,
+    architecture: ArchitectureConfig,
+    weights: dict[str, Tensor],
+    pixels: PixelStatistics | None = None,
 ) -> None:
     """Write a backbone so that `timm.create_model("local-dir:FOLDER")` opens it.
 
-    Plain timm gives the same features at the exported image size. Other sizes need the
-    positional rule that config.json records; `load_backbone` applies it.
+    `pixels`: what the backbone was trained to see; None: what this project trains with. Plain timm
+    gives the same features at the exported image size. Other sizes need the positional rule that
+    config.json records; `load_backbone` applies it.
     """
     size_px = architecture.image_size_px
-    write_json(
-        folder / CONFIG,
-        {
-            "architecture": architecture.timm_name,
+    arguments = timm_arguments(architecture)
+    pixels = pixels or PixelStatistics(mean=IMAGENET_MEAN, std=IMAGENET_STD, crop_share=1.0)
+    # what follows a dot in timm's names are weights, and these are in the folder
+    name = architecture.timm_name.split(".")[0]
+    config = {
+        "architecture": name,
+        "num_classes": 0,
+        "model_args": arguments,
+        "pretrained_cfg": {
+            "input_size": [3, size_px, size_px],
+            "interpolation": "bicubic",
+            "crop_pct": pixels.crop_share,
+            "mean": list(pixels.mean),
+            "std": list(pixels.std),
             "num_classes": 0,
-            "model_args": timm_arguments(architecture),
-            "pretrained_cfg": {
-                "input_size": [3, size_px, size_px],
-                "interpolation": "bicubic",
-                "crop_pct": 1.0,
-                "mean": list(IMAGENET_MEAN),
-                "std": list(IMAGENET_STD),
-                "num_classes": 0,
-            },
-            "positions_at_other_sizes": REFERENCE_POSITIONS,
         },
-    )
+    }
+    with torch.device("meta"):
+        backbone = timm.create_model(name, num_classes=0, **arguments)
+    if is_plain_vit(backbone):
+        config["positions_at_other_sizes"] = REFERENCE_POSITIONS
+    write_json(folder / CONFIG, config)
     with replacing(folder / WEIGHTS) as temporary:
         save_file({name: tensor.contiguous() for name, tensor in weights.items()}, temporary)
 
@@ -54,6 +62,7 @@ def save_backbone(
 def load_backbone(folder: Path) -> nn.Module:
     """The backbone in `folder`, in evaluation mode, with the reference's positional rule.
 
+    It takes images that are normalised as this project does it, whatever it was trained to see.
     Raises `CheckpointError` when a file is missing, damaged or does not fit the other.
     """
     config = read_json(folder / CONFIG)
@@ -68,9 +77,10 @@ def load_backbone(folder: Path) -> nn.Module:
         raise CheckpointError(
             f"{folder}: {CONFIG} and {WEIGHTS} do not make a model ({reason}); run `dino export`"
         ) from None
-    if isinstance(backbone, VisionTransformer):
+    if is_plain_vit(backbone):
         use_reference_positions(backbone, fused_attention=True)
-    return backbone.eval()
+    pixels = config["pretrained_cfg"]
+    return see_as_trained(backbone, pixels["mean"], pixels["std"]).eval()
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:

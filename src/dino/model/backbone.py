@@ -1,13 +1,14 @@
 """Backbones from timm, with the reference's initial weights and positional interpolation."""
 
 import math
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 import timm
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from timm.models.vision_transformer import Attention, VisionTransformer
+from timm.layers import PatchEmbed
+from timm.models.vision_transformer import Attention, Block, VisionTransformer
 from torch import Tensor, nn
 
 from dino.core.configuration.architecture import ArchitectureConfig
@@ -16,6 +17,8 @@ from dino.model.linear import linear
 from dino.model.transformer_block import use_fast_blocks
 
 INIT_STD = 0.02
+_TAKE_OTHER_SIZES = ("vision_transformer", "deit", "eva")
+"""timm's modules whose networks interpolate their positions."""
 
 
 class ReferencePositionVit(VisionTransformer):
@@ -88,7 +91,7 @@ def build_backbone(config: ArchitectureConfig, drop_path: float = 0.0) -> nn.Mod
         raise ConfigurationError(
             f"architectures: timm cannot build {config.timm_name}: {' '.join(str(error).split())}"
         ) from None
-    if isinstance(backbone, VisionTransformer):
+    if is_plain_vit(backbone):
         # fused attention is faster forward, but its backward on processors takes several times as
         # long as plain products
         fused = torch.cuda.is_available()
@@ -105,12 +108,41 @@ def timm_arguments(config: ArchitectureConfig, drop_path: float = 0.0) -> dict[s
         "num_heads": config.num_heads,
     }
     arguments = {key: value for key, value in optional.items() if value is not None}
-    if "vit" in config.timm_name:
+    if _family(config.timm_name) in _TAKE_OTHER_SIZES:
         arguments |= {"img_size": config.image_size_px, "dynamic_img_size": True}
     if config.timm_name.startswith("resnet"):
         # as in torchvision, which the reference builds its convnets with
         arguments["zero_init_last"] = False
     return {**arguments, "drop_path_rate": drop_path}
+
+
+def _family(timm_name: str) -> str:
+    """The module of timm that builds `timm_name`."""
+    if not timm.is_model(timm_name):
+        raise RuntimeError(f"unknown model {timm_name}")
+    return str(timm.model_entrypoint(timm_name).__module__).rpartition(".")[2]
+
+
+def is_plain_vit(backbone: nn.Module) -> TypeGuard[VisionTransformer]:
+    """Whether a network of timm's is the reference's in all but its sizes.
+
+    One [CLS] token with a position of its own, no other extra tokens, and the final norm on all
+    tokens: what `ReferencePositionVit` computes. Layer scale, and a norm before the blocks, may
+    be there.
+    """
+    return (
+        type(backbone) is VisionTransformer
+        and backbone.cls_token is not None
+        and backbone.num_prefix_tokens == 1
+        and backbone.pos_embed is not None
+        and not backbone.no_embed_class
+        and backbone.global_pool == "token"
+        and backbone.attn_pool is None
+        and isinstance(backbone.fc_norm, nn.Identity)
+        and type(backbone.patch_embed) is PatchEmbed
+        and isinstance(backbone.patch_embed.norm, nn.Identity)
+        and all(type(block) is Block and type(block.attn) is Attention for block in backbone.blocks)
+    )
 
 
 def use_reference_positions(

@@ -74,10 +74,12 @@ def load_reference_checkpoint(path: Path) -> ReferenceCheckpoint:
     if "teacher" not in content:
         return ReferenceCheckpoint(teacher=_network(content, path))
     arguments = content.get("args")
+    center = content.get("dino_loss", content).get("center")
     return ReferenceCheckpoint(
         teacher=_network(content["teacher"], path),
-        student=_network(content["student"], path) if "student" in content else None,
-        center=content.get("dino_loss", content).get("center"),
+        # a teacher that was not trained here has neither
+        student=_network(content["student"], path) if content.get("student") else None,
+        center=center if center is not None and center.numel() else None,
         epoch=content.get("epoch"),
         arguments=dict(vars(arguments)) if arguments is not None else None,
         optimizer=content.get("optimizer"),
@@ -93,6 +95,11 @@ def save_reference_checkpoint(path: Path, content: dict[str, Any]) -> None:
     the reference does not have.
     """
     architecture, head = content["architecture"], content["head"]
+    if not head:
+        raise CheckpointError(
+            "expected a checkpoint of a training, got one of an architecture with weights, which "
+            "has no student and no head; convert the folder artifacts/RUN/teacher instead"
+        )
     if head["predictor"]:
         raise CheckpointError(
             "pretrain.head.predictor: expected false for the reference's format, which has no "

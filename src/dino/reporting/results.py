@@ -30,12 +30,17 @@ class RunResults:
     architecture: str
     seed: int
     log: pd.DataFrame
-    """pretrain.csv."""
+    """pretrain.csv; without a row where the teacher was not trained here."""
     knn: dict[str, Any]
     linear: dict[str, Any]
     attention: dict[str, Any]
     maps: dict[str, NDArray[Any]]
     """attention_maps.npz."""
+
+    @property
+    def trained(self) -> bool:
+        """False where the architecture has weights of its own, which were only evaluated."""
+        return len(self.log) > 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,14 +99,11 @@ def read_provenance(project: Project, runs: Iterable["Run"]) -> dict[str, Any]:
 
 def _read_log(path: Path) -> pd.DataFrame:
     try:
-        log = pd.read_csv(path)
+        return pd.read_csv(path)
     except FileNotFoundError:
         raise DinoError(f"{path}: not found; run the stage that makes it") from None
     except ValueError:
         raise DinoError(f"{path}: not a table; delete it and run pretrain again") from None
-    if log.empty:
-        raise DinoError(f"{path}: expected at least one logged step, found none")
-    return log
 
 
 def _read_maps(path: Path) -> dict[str, NDArray[Any]]:

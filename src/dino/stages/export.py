@@ -8,6 +8,7 @@ from dino.core.paths import RANDOM_INIT, TEACHER, Project
 from dino.core.provenance import Stopwatch, plain, provenance
 from dino.features.teacher import backbone_weights, save_backbone
 from dino.model.checkpoint import load_checkpoint
+from dino.model.existing_teacher import ensure_unchanged, pixel_statistics
 from dino.model.student_teacher import initial_backbone
 
 if TYPE_CHECKING:
@@ -30,9 +31,13 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
             f"{paths.checkpoint}: expected seed {run.seed} as in the run's name, got "
             f"{checkpoint['seed']}; run `dino pretrain` again"
         )
-    save_backbone(paths.model(TEACHER), architecture, backbone_weights(checkpoint["teacher"]))
+    if architecture.weights is not None:
+        ensure_unchanged(architecture.weights, checkpoint["fingerprint"])
+    pixels = pixel_statistics(checkpoint["teacher"])
+    weights = backbone_weights(checkpoint["teacher"])
+    save_backbone(paths.model(TEACHER), architecture, weights, pixels)
     initial = initial_backbone(architecture, run.seed)
-    save_backbone(paths.model(RANDOM_INIT), architecture, initial.state_dict())
+    save_backbone(paths.model(RANDOM_INIT), architecture, initial.state_dict(), pixels)
     write_json(
         paths.provenance("export"),
         provenance(

@@ -14,6 +14,7 @@ from dino.core.paths import Project
 from dino.core.provenance import Stopwatch, provenance
 from dino.data.dataset import PreparedDataset
 from dino.model.checkpoint import save_checkpoint
+from dino.model.existing_teacher import checkpoint_of, existing_teacher
 from dino.training.checkpoints import CheckpointFolder
 from dino.training.interruption import Interruption
 from dino.training.monitor import log_csv
@@ -26,13 +27,43 @@ if TYPE_CHECKING:
 def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
     """Write artifacts/RUN/checkpoint.pth and results/runs/RUN/pretrain.csv.
 
+    An architecture with weights is not trained: the checkpoint holds them, the log has no row.
+
     What an interrupted run continues from lies in work/RUN/FINGERPRINT: other parameters never
     meet it, and a finished run leaves its milestones there alone. Several processes that a
     launcher started train together; the first of them writes.
     """
     torch.set_num_threads(cores())
+    if parameters.architectures[run.architecture].weights is not None:
+        # each of several processes is told to do the same, which takes no time
+        if is_main():
+            _take_over(project, parameters, run)
+        return
     with process_group(), Interruption() as interruption:
         _pretrain(project, parameters, run, interruption)
+
+
+def _take_over(project: Project, parameters: "Parameters", run: "Run") -> None:
+    """Write the outputs of a training of no step, whose teacher was trained elsewhere."""
+    stopwatch = Stopwatch()
+    paths = project.run(run.name)
+    architecture = parameters.architectures[run.architecture]
+    teacher = existing_teacher(architecture)
+    write_text(paths.training_log, log_csv([]))
+    save_checkpoint(paths.checkpoint, checkpoint_of(teacher, architecture, run.seed))
+    write_json(
+        paths.provenance("pretrain"),
+        provenance(
+            "pretrain",
+            {"architecture": architecture},
+            project.root,
+            stopwatch,
+            seed=run.seed,
+            weights=teacher.sha256,
+            steps=0,
+            checkpoint=sha256_of_file(paths.checkpoint),
+        ),
+    )
 
 
 def _pretrain(

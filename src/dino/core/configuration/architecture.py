@@ -1,7 +1,7 @@
-"""What a backbone is: a timm architecture and the few numbers that size it."""
+"""What a backbone is: a timm architecture, the numbers that size it, and where it comes from."""
 
 import re
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -9,6 +9,42 @@ from dino.core.configuration.section import section
 
 # vit_small_patch16_224, xcit_small_12_p8_224
 _PATCH = re.compile(r"_(?:patch|p)(\d+)_")
+
+
+@section
+class WeightsConfig:
+    """An existing teacher; exactly one of `file`, `timm` and `folder` says where it is."""
+
+    file: str | None = None
+    """A training checkpoint of this project or of the reference, or its file with a backbone."""
+    network: Literal["teacher", "student"] = "teacher"
+    """Which of the two networks of `file`."""
+    timm: str | None = None
+    """Name of pretrained weights in timm, such as vit_small_patch16_224.dino; from the hub."""
+    folder: str | None = None
+    """A folder that timm opens: config.json and model.safetensors."""
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    """What `file`, or the weights in `folder`, must have: another file is refused. None: any."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        given = [name for name in ("file", "timm", "folder") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"expected one of file, timm and folder, got {' and '.join(given) or 'none'}"
+            )
+        if self.network != "teacher" and self.file is None:
+            raise ValueError(f"expected network: teacher with {given[0]}, got {self.network}")
+        if self.sha256 is not None and self.timm is not None:
+            raise ValueError("expected sha256 with file or folder, got it with timm")
+        return self
+
+    @property
+    def source(self) -> str:
+        """What is given, as people read it."""
+        if self.file is not None:
+            return f"the {self.network} in {self.file}"
+        return f"timm's {self.timm}" if self.timm is not None else str(self.folder)
 
 
 @section
@@ -25,12 +61,21 @@ class ArchitectureConfig:
     num_heads: PositiveInt | None = None
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Stochastic depth of the student's last block (reference: 0.1); the teacher has none."""
+    weights: WeightsConfig | None = None
+    """A teacher to evaluate in place of one that is trained here: nothing is trained then."""
 
     @property
     def patch_px(self) -> int | None:
         """The patch that is written here or implied by the name; None for a network without."""
         implied = _PATCH.search(self.timm_name)
         return self.patch_size_px or (int(implied[1]) if implied else None)
+
+    @model_validator(mode="after")
+    def _weights_are_of_it(self) -> Self:
+        name = self.weights.timm if self.weights else None
+        if name is not None and name.split(".")[0] != self.timm_name.split(".")[0]:
+            raise ValueError(f"expected weights.timm of {self.timm_name}, got {name}")
+        return self
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:

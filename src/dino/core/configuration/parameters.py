@@ -82,6 +82,8 @@ class Parameters:
                 ("features.crop_px", self.features.crop_px),
                 ("attention.image_size_px", self.attention.image_size_px),
             ):
+                if key.startswith("pretrain.") and architecture.weights is not None:
+                    continue  # it is not trained
                 if patch and size_px % patch:
                     raise ValueError(
                         f"expected {key} to be a multiple of {name}'s patch_size_px {patch}, "

@@ -29,13 +29,19 @@ CURVES = {
 def training_curves(results: Results, summary: dict[str, Any], prototypes: int) -> Picture:
     """Loss, signs of collapse, online k-NN, learning rate and gradients over the epochs."""
     colours = palette(results.architectures)
+    trained = [run for run in results.runs if run.trained]
     figure = Figure(figsize=(WIDTH_IN, 8.2), layout="constrained")
     panels = dict(zip(CURVES, figure.subplots(3, 3, sharex=True).flat, strict=True))
     for column, axes in panels.items():
         title, label = CURVES[column]
         curves = pd.concat(
-            thinned(run.log, column).assign(architecture=run.architecture, run=run.name)
-            for run in results.runs
+            [
+                pd.DataFrame(),
+                *(
+                    thinned(run.log, column).assign(architecture=run.architecture, run=run.name)
+                    for run in trained
+                ),
+            ]
         )
         if curves.empty:
             axes.text(0.5, 0.5, "not measured", ha="center", transform=axes.transAxes)
@@ -56,7 +62,8 @@ def training_curves(results: Results, summary: dict[str, Any], prototypes: int) 
         axes.set(title=title, xlabel="epochs", ylabel=label, xlim=(0, None))
         axes.margins(y=0.12)
     handles, labels = panels["loss"].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4)
+    if trained:
+        figure.legend(handles, labels, loc="outside lower center", ncols=4)
     for axes in panels.values():
         if legend := axes.get_legend():
             legend.remove()
@@ -79,6 +86,7 @@ def training_curves(results: Results, summary: dict[str, Any], prototypes: int) 
             "ln K (uniform) or as one prototype with a probability of 1 (one-dimensional), with a "
             "KL divergence of 0; features that fall into one point have no spread. The online k-NN "
             "searches part of the training images; the dotted and dashed baselines search all."
+            + _not_trained(results)
         ),
         alternative=_curves_in_words(results),
     )
@@ -106,8 +114,16 @@ def _reference(axes: Axes, value: float, label: str, colour: Any, linestyle: str
     )
 
 
+def _not_trained(results: Results) -> str:
+    names = [run.name for run in results.runs if not run.trained]
+    return f" Not trained here: {', '.join(names)}." if names else ""
+
+
 def _curves_in_words(results: Results) -> str:
-    run = results.runs[0]
+    trained = [run for run in results.runs if run.trained]
+    if not trained:
+        return f"Nine empty plots.{_not_trained(results)}"
+    run = trained[0]
     first, last = run.log.iloc[0], run.log.iloc[-1]
     return (
         f"Nine line plots over {last['epoch']:.3g} epochs. {run.name}: the loss goes from "

@@ -1,0 +1,279 @@
+"""A teacher that was trained elsewhere: weights for an architecture, wherever they come from."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from timm.models.xcit import Xcit
+from timm.models.xcit import checkpoint_filter_fn as timm_names_of_xcit
+from torch import Tensor, nn
+
+from dino.core.artifacts import read_json, sha256_of_file
+from dino.core.configuration.architecture import ArchitectureConfig, WeightsConfig
+from dino.core.errors import CheckpointError, ConfigurationError
+from dino.core.provenance import plain
+from dino.core.seeding import seeded
+from dino.model.backbone import build_backbone
+from dino.model.reference_checkpoint import load_reference_checkpoint
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+_PIXELS = "pixels."
+_SIZES = ("patch_size", "embed_dim", "depth", "num_heads")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelStatistics:
+    """What a network was trained to see, in pixels of 0 to 1."""
+
+    mean: tuple[float, ...]
+    """One number a channel, which is subtracted; then it is divided by `std`."""
+    std: tuple[float, ...]
+    crop_share: float
+    """The share of the resized image's side that the central crop keeps."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExistingTeacher:
+    """A backbone's weights that fit its architecture, in float32."""
+
+    weights: dict[str, Tensor]
+    pixels: PixelStatistics | None
+    """None: as this project and the reference normalise, and all of the image."""
+    sha256: str
+    """Of the file; of the weights themselves where they come from timm."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    weights: dict[str, Tensor]
+    sizes: dict[str, Any]
+    """Those of _SIZES that the source names."""
+    sha256: str
+    pixels: PixelStatistics | None = None
+    classifiers: tuple[str, ...] = ()
+
+
+def existing_teacher(architecture: ArchitectureConfig) -> ExistingTeacher:
+    """The teacher that `architecture.weights` names.
+
+    Nothing but tensors, numbers, text and an allow-list of types is unpickled. Raises
+    `CheckpointError` when it is missing, damaged, or does not fit `architecture`: then the first
+    name that does not fit is given. Raises `ConfigurationError` for pretrained weights that timm
+    does not know or cannot fetch.
+    """
+    config = architecture.weights
+    assert config is not None
+    if config.file is not None:
+        found = _in_file(Path(config.file), config)
+    elif config.folder is not None:
+        found = _in_folder(Path(config.folder), architecture)
+    else:
+        found = _in_timm(str(config.timm))
+    if config.sha256 not in (None, found.sha256):
+        raise CheckpointError(
+            f"{config.source}: expected the SHA-256 {config.sha256} of weights.sha256, got "
+            f"{found.sha256}; restore the file, or write its own checksum there"
+        )
+    with seeded(0):
+        backbone = build_backbone(architecture)
+    return ExistingTeacher(
+        weights=_fitting(found, backbone, architecture, config.source),
+        pixels=found.pixels,
+        sha256=found.sha256,
+    )
+
+
+def checkpoint_of(
+    teacher: ExistingTeacher, architecture: ArchitectureConfig, seed: int
+) -> dict[str, Any]:
+    """What `save_checkpoint` takes: a training of no step, whose teacher is `teacher`."""
+    pixels = teacher.pixels
+    statistics = {} if pixels is None else {
+        f"{_PIXELS}{name}": torch.tensor(value, dtype=torch.float64)
+        for name, value in plain(pixels).items()
+    }  # fmt: skip
+    backbone = {f"backbone.{name}": tensor for name, tensor in teacher.weights.items()}
+    return {
+        "fingerprint": teacher.sha256,
+        "architecture": plain(architecture),
+        "head": {},
+        "seed": seed,
+        "student": {},
+        "teacher": {**backbone, **statistics},
+        "optimizer": {},
+        "scaler": {},
+        "center": torch.zeros(1, 0),
+        "step": 0,
+        "skipped": 0,
+        "log": [],
+        "measured": torch.empty(0),
+    }
+
+
+def pixel_statistics(network: dict[str, Tensor]) -> PixelStatistics | None:
+    """Those that `checkpoint_of` has put beside a teacher's weights; None where there are none."""
+    if f"{_PIXELS}mean" not in network:
+        return None
+    return PixelStatistics(
+        mean=tuple(network[f"{_PIXELS}mean"].tolist()),
+        std=tuple(network[f"{_PIXELS}std"].tolist()),
+        crop_share=network[f"{_PIXELS}crop_share"].item(),
+    )
+
+
+def ensure_unchanged(config: WeightsConfig, sha256: str) -> None:
+    """Raise `CheckpointError` when the file that `config` names is no longer that of `sha256`.
+
+    A file that is gone is none that has changed.
+    """
+    named = config.file or (Path(config.folder) / WEIGHTS if config.folder else None)
+    if named is not None and Path(named).is_file() and sha256_of_file(Path(named)) != sha256:
+        raise CheckpointError(
+            f"{named}: changed since `dino pretrain` read it; run `dino pretrain` again"
+        )
+
+
+def _in_file(path: Path, config: WeightsConfig) -> _Found:
+    checkpoint = load_reference_checkpoint(path)
+    if config.network == "student":
+        if checkpoint.student is None or not checkpoint.student.backbone:
+            raise CheckpointError(
+                f"{path}: expected a training checkpoint with a student, got one without; "
+                "set weights.network to teacher"
+            )
+        network = checkpoint.student
+    else:
+        network = checkpoint.teacher
+    sizes = dict(checkpoint.architecture or {})
+    if checkpoint.arguments is not None:
+        sizes["patch_size"] = checkpoint.arguments.get("patch_size")
+    sizes["patch_size"] = sizes.get("patch_size_px", sizes.get("patch_size"))
+    return _Found(weights=network.backbone, sizes=sizes, sha256=sha256_of_file(path))
+
+
+def _in_folder(folder: Path, architecture: ArchitectureConfig) -> _Found:
+    config = read_json(folder / CONFIG)
+    name = config.get("architecture") if isinstance(config, dict) else None
+    if name is None or name.split(".")[0] != architecture.timm_name.split(".")[0]:
+        raise CheckpointError(
+            f"{folder / CONFIG}: expected the architecture {architecture.timm_name} of "
+            f"architectures.*.timm_name, got {name}"
+        )
+    try:
+        weights = load_file(folder / WEIGHTS)
+    except FileNotFoundError:
+        raise CheckpointError(f"{folder / WEIGHTS}: not found") from None
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{folder / WEIGHTS}: damaged ({error})") from None
+    pretrained = config.get("pretrained_cfg", {})
+    return _Found(
+        weights=weights,
+        sizes=config.get("model_args", {}),
+        sha256=sha256_of_file(folder / WEIGHTS),
+        pixels=_pixels(pretrained),
+        classifiers=_names(pretrained.get("classifier")),
+    )
+
+
+def _in_timm(name: str) -> _Found:
+    if not timm.is_model_pretrained(name):
+        raise ConfigurationError(
+            f"weights.timm: expected a model with pretrained weights, got {name}; "
+            "timm.list_pretrained() lists them"
+        )
+    # what it says of every attempt ends in the error below
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        backbone: Any = timm.create_model(name, pretrained=True, num_classes=0)
+    except Exception as error:
+        # the hub's client has a type for each way in which a network can fail
+        reason = " ".join(str(error).split())[:160]
+        raise ConfigurationError(
+            f"weights.timm: {name} cannot be fetched ({reason}); connect to the hub, or put a "
+            "folder with its config.json and model.safetensors into weights.folder"
+        ) from None
+    finally:
+        logger.setLevel(level)
+    weights = backbone.state_dict()
+    return _Found(
+        weights=weights,
+        sizes={},
+        sha256=_sha256_of_weights(weights),
+        pixels=_pixels(backbone.pretrained_cfg),
+    )
+
+
+def _pixels(pretrained: dict[str, Any]) -> PixelStatistics | None:
+    if not {"mean", "std"} <= set(pretrained):
+        return None
+    return PixelStatistics(
+        mean=tuple(pretrained["mean"]),
+        std=tuple(pretrained["std"]),
+        crop_share=float(pretrained.get("crop_pct") or 1.0),
+    )
+
+
+def _names(value: str | Iterable[str] | None) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value or ())
+
+
+def _fitting(
+    found: _Found, backbone: nn.Module, architecture: ArchitectureConfig, source: str
+) -> dict[str, Tensor]:
+    """The weights of `found` in the order of `backbone`'s; raises `CheckpointError` otherwise."""
+    expected = backbone.state_dict()
+    weights = found.weights
+    if isinstance(backbone, Xcit):
+        # its authors' names, which the reference's files have, are not timm's
+        weights = timm_names_of_xcit(dict(weights), backbone)
+    prefixes = tuple(f"{name}." for name in found.classifiers)
+    weights = {n: w for n, w in weights.items() if n in expected or not n.startswith(prefixes)}
+    problem = _misfit(weights, expected) or _other_size(found.sizes, architecture)
+    if problem is not None:
+        raise CheckpointError(
+            f"{source}: does not fit the run's architecture {architecture.timm_name}: {problem}; "
+            "make architectures in params.yaml say what it was trained with"
+        )
+    return {
+        name: weights[name].to(tensor.dtype).clone(memory_format=torch.contiguous_format)
+        for name, tensor in expected.items()
+    }
+
+
+def _misfit(weights: dict[str, Tensor], expected: dict[str, Tensor]) -> str | None:
+    for name, tensor in expected.items():
+        if name not in weights:
+            return f"{name} is missing"
+        if weights[name].shape != tensor.shape:
+            got, wanted = tuple(weights[name].shape), tuple(tensor.shape)
+            return f"expected {name} of shape {wanted}, got {got}"
+    unknown = next((name for name in weights if name not in expected), None)
+    return None if unknown is None else f"{unknown} is not part of it"
+
+
+def _other_size(sizes: dict[str, Any], architecture: ArchitectureConfig) -> str | None:
+    """What shapes do not show: the number of heads, above all."""
+    wanted = {**plain(architecture), "patch_size": architecture.patch_px}
+    for name in _SIZES:
+        got, value = sizes.get(name), wanted[name]
+        if None not in (got, value) and got != value:
+            return f"expected {name} {value}, got {got}"
+    return None
+
+
+def _sha256_of_weights(weights: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in weights.items():
+        digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()
