@@ -20,6 +20,7 @@ include: "workflow/rules/features.smk"
 include: "workflow/rules/knn.smk"
 include: "workflow/rules/linear.smk"
 include: "workflow/rules/attention.smk"
+include: "workflow/rules/card.smk"
 include: "workflow/rules/baselines.smk"
 include: "workflow/rules/report.smk"
 
@@ -36,5 +37,6 @@ rule all:
         expand(rules.knn.output, run=RUNS),
         expand(rules.linear.output, run=RUNS),
         expand(rules.attention.output, run=RUNS),
+        expand(rules.card.output, run=RUNS),
         rules.baselines.output,
         rules.report.output,

@@ -12,6 +12,7 @@ from dino.core.artifacts import read_json, write_json
 from dino.core.configuration.parameters import read_parameters
 from dino.core.errors import DinoError
 from dino.core.paths import Project
+from dino.reporting.graph import PER_RUN
 from dino.reporting.page import page
 from dino.reporting.results import Results
 from dino.reporting.summary import summarise
@@ -109,7 +110,7 @@ def test_provenance_holds_every_stage_of_every_run(reported: Project) -> None:
     assert set(provenance) == {"prepare", "baselines", "runs"}
     assert len(provenance["runs"]) == 4
     for stages in provenance["runs"].values():
-        assert set(stages) == {"pretrain", "export", "features", "knn", "linear", "attention"}
+        assert set(stages) == set(PER_RUN)
     assert provenance["prepare"]["wall_seconds"] == 1.5
 
 

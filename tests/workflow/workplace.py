@@ -36,11 +36,12 @@ STAGES = (
     "knn",
     "linear",
     "attention",
+    "card",
     "baselines",
     "report",
 )
 RUN = "tiny-dino-s0"
-PER_RUN = ("pretrain", "export", "features", "knn", "linear", "attention")
+PER_RUN = ("pretrain", "export", "features", "knn", "linear", "attention", "card")
 
 # The real commands on scikit-learn's digits: every stage computes for about a second.
 PARAMETERS: dict[str, Any] = {

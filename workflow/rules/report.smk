@@ -17,6 +17,7 @@ rule report:
                 "results/runs/{run}/provenance/knn.json",
                 "results/runs/{run}/provenance/linear.json",
                 "results/runs/{run}/provenance/attention.json",
+                "results/runs/{run}/provenance/card.json",
             ],
             run=RUNS,
         ),

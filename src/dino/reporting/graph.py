@@ -11,6 +11,7 @@ DEPENDENCIES: dict[str, tuple[str, ...]] = {
     "knn": ("prepare", "features"),
     "linear": ("prepare", "features"),
     "attention": ("prepare", "export"),
+    "card": ("prepare", "pretrain", "export", "knn", "linear", "attention"),
     "baselines": ("prepare",),
     "report": (
         "prepare",
@@ -20,12 +21,13 @@ DEPENDENCIES: dict[str, tuple[str, ...]] = {
         "knn",
         "linear",
         "attention",
+        "card",
         "baselines",
     ),
 }
 """Stage: the stages whose outputs are its inputs."""
 
-PER_RUN = ("pretrain", "export", "features", "knn", "linear", "attention")
+PER_RUN = ("pretrain", "export", "features", "knn", "linear", "attention", "card")
 """The stages that every run has its own of."""
 
 

@@ -1,0 +1,37 @@
+"""card: describe the exported teacher in a README.md beside it."""
+
+from typing import TYPE_CHECKING
+
+from dino.core.artifacts import read_json, write_json, write_text
+from dino.core.paths import TEACHER, Project
+from dino.core.provenance import Stopwatch, provenance
+from dino.reporting.card import CardInputs, model_card
+
+if TYPE_CHECKING:
+    from dino.core.configuration.parameters import Parameters, Run
+
+
+def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
+    """Write artifacts/RUN/teacher/README.md."""
+    stopwatch = Stopwatch()
+    paths = project.run(run.name)
+    inputs = CardInputs(
+        run=run.name,
+        dataset=read_json(project.data / "dataset.json"),
+        model=read_json(paths.model(TEACHER) / "config.json"),
+        knn=read_json(paths.result("knn")),
+        linear=read_json(paths.result("linear")),
+        attention=read_json(paths.result("attention")),
+        pretrain=read_json(paths.provenance("pretrain")),
+        export=read_json(paths.provenance("export")),
+    )
+    write_text(paths.model(TEACHER) / "README.md", model_card(inputs))
+    write_json(
+        paths.provenance("card"),
+        provenance(
+            "card",
+            {"architecture": parameters.architectures[run.architecture]},
+            project.root,
+            stopwatch,
+        ),
+    )
