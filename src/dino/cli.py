@@ -132,10 +132,9 @@ def _jobs(options: argparse.Namespace) -> int:
 
 
 def _convert(options: argparse.Namespace) -> int:
-    from dino.model.checkpoint import load_checkpoint
-    from dino.model.reference_checkpoint import save_reference_checkpoint
+    from dino.stages.convert import execute
 
-    save_reference_checkpoint(options.output, load_checkpoint(options.checkpoint))
+    execute(options.source, options.output)
     return 0
 
 
@@ -168,12 +167,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     text = "show what the SLURM jobs of this checkout are doing"
     commands.add_parser("jobs", help=text, description=text[0].upper() + text[1:] + ".")
-    text = "write a training checkpoint in the format of the reference implementation"
+    text = "write a checkpoint or an exported teacher in another format"
     command = commands.add_parser(
         "convert", help=text, description=text[0].upper() + text[1:] + "."
     )
-    command.add_argument("checkpoint", type=Path, help="such as artifacts/RUN/checkpoint.pth")
-    command.add_argument("output", type=Path, help="the .pth file to write")
+    command.add_argument(
+        "source", type=Path, help="such as artifacts/RUN/checkpoint.pth or artifacts/RUN/teacher"
+    )
+    command.add_argument(
+        "output",
+        type=Path,
+        help="NAME.pth: the reference's format; NAME.onnx: ONNX; NAME: a folder that timm opens",
+    )
     return parser
 
 

@@ -13,7 +13,7 @@ from dino.core.provenance import plain
 from dino.reporting.card import CardInputs, model_card
 
 RUN = "vit_micro_7-dino-s0"
-ARCHITECTURE = {"timm_name": "vit_tiny_patch16_224", "image_size_px": 28}
+ARCHITECTURE = {"timm_name": "vit_tiny_patch16_224", "image_size_px": 32}
 
 
 @pytest.fixture

@@ -65,11 +65,34 @@ def load_backbone(folder: Path) -> nn.Module:
     It takes images that are normalised as this project does it, whatever it was trained to see.
     Raises `CheckpointError` when a file is missing, damaged or does not fit the other.
     """
+    backbone = _in_timm(folder)
+    if is_plain_vit(backbone):
+        use_reference_positions(backbone, fused_attention=True)
+    return _seeing_as_trained(backbone, folder).eval()
+
+
+def load_for_one_size(folder: Path) -> nn.Module:
+    """The backbone in `folder` as timm builds it, for images of the exported size alone.
+
+    There it gives the features of `load_backbone`, with operations that other programs know.
+    """
+    return _seeing_as_trained(_in_timm(folder, dynamic_img_size=False), folder).eval()
+
+
+def exported_size_px(folder: Path) -> int:
+    """The side of the images that the backbone in `folder` was exported for."""
+    return int(read_json(folder / CONFIG)["pretrained_cfg"]["input_size"][-1])
+
+
+def _in_timm(folder: Path, **other: Any) -> nn.Module:
+    """`other` replaces arguments that config.json has."""
     config = read_json(folder / CONFIG)
-    weights = _read_weights(folder / WEIGHTS)
+    weights = read_weights(folder / WEIGHTS)
     try:
-        backbone = timm.create_model(
-            config["architecture"], pretrained=False, num_classes=0, **config["model_args"]
+        arguments = config["model_args"]
+        arguments |= {name: value for name, value in other.items() if name in arguments}
+        backbone: nn.Module = timm.create_model(
+            config["architecture"], pretrained=False, num_classes=0, **arguments
         )
         backbone.load_state_dict(weights)
     except (RuntimeError, KeyError, TypeError) as error:
@@ -77,13 +100,16 @@ def load_backbone(folder: Path) -> nn.Module:
         raise CheckpointError(
             f"{folder}: {CONFIG} and {WEIGHTS} do not make a model ({reason}); run `dino export`"
         ) from None
-    if is_plain_vit(backbone):
-        use_reference_positions(backbone, fused_attention=True)
-    pixels = config["pretrained_cfg"]
-    return see_as_trained(backbone, pixels["mean"], pixels["std"]).eval()
+    return backbone
 
 
-def _read_weights(path: Path) -> dict[str, Tensor]:
+def _seeing_as_trained(backbone: nn.Module, folder: Path) -> nn.Module:
+    pixels = read_json(folder / CONFIG)["pretrained_cfg"]
+    return see_as_trained(backbone, pixels["mean"], pixels["std"])
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of an exported folder's weights; raises `CheckpointError` for a bad file."""
     try:
         return load_file(path)
     except FileNotFoundError:

@@ -214,7 +214,7 @@ def _cell(value: float | tuple[float, float] | None) -> str:
 
 def _data(inputs: CardInputs) -> str:
     dataset = inputs.dataset
-    counts = ", ".join(f"{n} {split}" for split, n in dataset["counts"].items())
+    counts = ", ".join(f"{dataset['counts'][split]} {split}" for split in ("train", "val", "test"))
     classes = len(dataset["classes"])
     trained = inputs.pretrain.get("data")
     what = "Trained and evaluated on" if _weights(inputs) is None else "Evaluated on"
