@@ -96,7 +96,7 @@ class _Drifting(nn.Module):
 
 
 def test_an_onnx_file_that_computes_something_else_is_not_written(tmp_path):
-    with pytest.raises(CheckpointError, match="expected onnxruntime's features within 0.0001"):
+    with pytest.raises(CheckpointError, match=r"expected onnxruntime's features within 0.0001"):
         save_onnx(tmp_path / "t.onnx", _Drifting(), 8, {})
     assert list(tmp_path.iterdir()) == []
 
