@@ -46,6 +46,8 @@ def run(arguments: list[str]) -> int:
     """The exit code of `dino` with `arguments`; errors that the user can act on are one line."""
     options = _parser().parse_args(arguments)
     try:
+        if options.command == "features" and (options.run is None or options.images):
+            return _features_of_images(options)
         if options.command in STAGES:
             return _run_stage(options, arguments)
         return _COMMANDS[options.command](options)
@@ -131,6 +133,22 @@ def _jobs(options: argparse.Namespace) -> int:
     return 0
 
 
+def _features_of_images(options: argparse.Namespace) -> int:
+    if options.run is not None or not options.images or options.output is None:
+        raise DinoError("expected either --run NAME, or images and -o FEATURES.parquet")
+    from dino.stages.image_features import execute
+
+    return execute(
+        options.images,
+        options.output,
+        options.teacher,
+        batch_size=options.batch_size,
+        resize_px=options.resize_px,
+        crop_px=options.crop_px,
+        strict=options.strict,
+    )
+
+
 def _convert(options: argparse.Namespace) -> int:
     from dino.stages.convert import execute
 
@@ -154,10 +172,12 @@ def _parser() -> argparse.ArgumentParser:
         if needs_run:
             command.add_argument(
                 "--run",
-                required=True,
+                required=name != "features",
                 metavar="NAME",
                 help="a run of params.yaml: ARCHITECTURE-dino-sSEED",
             )
+        if name == "features":
+            _add_image_options(command)
     text = "show what this machine offers and what is missing for each stage"
     command = commands.add_parser("doctor", help=text, description=text[0].upper() + text[1:] + ".")
     command.add_argument(
@@ -180,6 +200,33 @@ def _parser() -> argparse.ArgumentParser:
         help="NAME.pth: the reference's format; NAME.onnx: ONNX; NAME: a folder that timm opens",
     )
     return parser
+
+
+def _add_image_options(command: argparse.ArgumentParser) -> None:
+    """What `dino features` takes in place of a run: images of the user's own."""
+    group = command.add_argument_group(
+        "your own images", "in place of --run: the features of any images, by an exported teacher"
+    )
+    group.add_argument("images", nargs="*", type=Path, help="files, and folders of files")
+    group.add_argument("-o", "--output", type=Path, help="the .parquet file to write")
+    group.add_argument(
+        "--teacher", type=Path, help="default: artifacts/RUN/teacher where there is but one"
+    )
+    group.add_argument("--batch-size", type=_positive, default=64, metavar="N")
+    group.add_argument(
+        "--resize-px", type=_positive, metavar="N", help="default: as the teacher's config.json"
+    )
+    group.add_argument("--crop-px", type=_positive, metavar="N", help="default: likewise")
+    group.add_argument(
+        "--strict", action="store_true", help="exit code 1 when an image cannot be read"
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
 
 
 def _use_the_checkout() -> None:
