@@ -57,6 +57,12 @@ def test_other_backbones_give_their_pooled_feature(name: str) -> None:
         tokens_of_last_blocks(backbone, images, 4)
 
 
+def test_a_size_that_a_backbone_does_not_take_is_a_clear_error() -> None:
+    backbone = timm.create_model("swin_tiny_patch4_window7_224", num_classes=0, depths=(1, 1, 1, 1))
+    with pytest.raises(ConfigurationError, match=r"features.crop_px: expected what SwinTran"):
+        tokens_of_last_blocks(backbone, torch.zeros(1, 3, 28, 28), 1)
+
+
 def test_more_blocks_than_there_are_is_a_clear_error() -> None:
     with pytest.raises(ConfigurationError, match="at most the backbone's 3 blocks, got 4"):
         tokens_of_last_blocks(_backbone(), torch.zeros(1, 3, 8, 8), 4)

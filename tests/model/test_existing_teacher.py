@@ -223,3 +223,27 @@ def test_a_teacher_that_was_not_trained_here_can_be_started_from_but_has_no_stud
     assert torch.equal(checkpoint.teacher.backbone["cls_token"], state["cls_token"])
     with pytest.raises(CheckpointError, match="expected a checkpoint of a training"):
         save_reference_checkpoint(tmp_path / "reference.pth", content)
+
+
+def test_xcit_by_its_authors_names_becomes_timms(tmp_path):
+    architecture = ArchitectureConfig(timm_name="xcit_nano_12_p16_224")
+    expected = initial_backbone(architecture, seed=1).state_dict()
+    theirs = {}
+    for name, tensor in expected.items():
+        name = name.replace("pos_embed.", "pos_embeder.")
+        if ".attn.k." in name or ".attn.v." in name:
+            continue
+        if ".attn.q." in name:
+            query, key, value = (name.replace(".q.", f".{letter}.") for letter in "qkv")
+            theirs[name.replace(".q.", ".qkv.")] = torch.cat(
+                [expected[query], expected[key], expected[value]]
+            )
+        else:
+            theirs[name] = tensor
+    assert set(theirs) != set(expected)
+    torch.save(theirs, tmp_path / "xcit.pth")
+    weights = {"file": str(tmp_path / "xcit.pth")}
+    found = existing_teacher(
+        ArchitectureConfig(timm_name="xcit_nano_12_p16_224", weights=weights)
+    ).weights
+    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())

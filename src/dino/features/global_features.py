@@ -53,7 +53,14 @@ def _pooled(
             f"features.last_blocks: expected 1 for {type(backbone).__name__}, which has no "
             f"[CLS] token in each block, got {blocks}"
         )
-    last = backbone.forward_features(images)  # type: ignore[operator]
+    try:
+        last = backbone.forward_features(images)  # type: ignore[operator]
+    except AssertionError as error:
+        # timm's networks of a fixed size
+        raise ConfigurationError(
+            f"features.crop_px: expected what {type(backbone).__name__} takes, got "
+            f"{images.shape[-1]} ({error})"
+        ) from None
     pooled = backbone.forward_head(last, pre_logits=True)  # type: ignore[operator]
     if last.ndim == 4:
         # convnets put channels first, windowed transformers last

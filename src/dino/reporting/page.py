@@ -54,9 +54,10 @@ def headline(results: Results, summary: dict[str, Any], architecture: str) -> st
     """What the numbers of `architecture` say, in a sentence."""
     scores, random_init, raw_pixels = _compared(results, summary, architecture)
     seeds = sum(run.architecture == architecture for run in results.runs)
+    kind = next(run.kind for run in results.runs if run.architecture == architecture)
     of_seeds = f" (mean of {seeds} seeds)" if seeds > 1 else ""
     return (
-        f"{architecture}{of_seeds}: DINO k-NN top-1 {_percent(scores['knn_top1'])}, "
+        f"{architecture}{of_seeds}: {kind} k-NN top-1 {_percent(scores['knn_top1'])}, "
         f"{_points(scores['knn_top1'], random_init['knn_top1'])} random init, "
         f"{_points(scores['knn_top1'], raw_pixels['knn_top1'])} raw pixels; "
         f"linear top-1 {_percent(scores['linear_top1'])}, "

@@ -42,6 +42,11 @@ class RunResults:
         """False where the architecture has weights of its own, which were only evaluated."""
         return len(self.log) > 0
 
+    @property
+    def kind(self) -> str:
+        """What made the teacher, as tables name it."""
+        return "DINO" if self.trained else "given weights"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
@@ -55,6 +60,12 @@ class Results:
     def architectures(self) -> tuple[str, ...]:
         """Every architecture once, in the order of the runs."""
         return tuple(dict.fromkeys(run.architecture for run in self.runs))
+
+    @property
+    def not_trained(self) -> str:
+        """A sentence that names the runs which were evaluated alone; empty without any."""
+        names = [run.name for run in self.runs if not run.trained]
+        return f" Not trained here: {', '.join(names)}." if names else ""
 
     @property
     def headline(self) -> str:

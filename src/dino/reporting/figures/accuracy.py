@@ -42,7 +42,7 @@ def accuracy(results: Results, summary: dict[str, Any]) -> Picture:
         caption=(
             "Top-1 accuracy on the test split of a k-NN and a linear classifier on frozen features "
             "of each trained teacher, of the same network before its first step (mean over seeds), "
-            "and of the raw pixels."
+            "and of the raw pixels." + results.not_trained
         ),
         alternative=(
             f"Dot plot. {first.name}: k-NN {summary['runs'][first.name]['knn_top1']:.2f} %, random "

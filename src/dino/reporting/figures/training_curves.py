@@ -86,7 +86,7 @@ def training_curves(results: Results, summary: dict[str, Any], prototypes: int) 
             "ln K (uniform) or as one prototype with a probability of 1 (one-dimensional), with a "
             "KL divergence of 0; features that fall into one point have no spread. The online k-NN "
             "searches part of the training images; the dotted and dashed baselines search all."
-            + _not_trained(results)
+            + results.not_trained
         ),
         alternative=_curves_in_words(results),
     )
@@ -114,15 +114,10 @@ def _reference(axes: Axes, value: float, label: str, colour: Any, linestyle: str
     )
 
 
-def _not_trained(results: Results) -> str:
-    names = [run.name for run in results.runs if not run.trained]
-    return f" Not trained here: {', '.join(names)}." if names else ""
-
-
 def _curves_in_words(results: Results) -> str:
     trained = [run for run in results.runs if run.trained]
     if not trained:
-        return f"Nine empty plots.{_not_trained(results)}"
+        return f"Nine empty plots.{results.not_trained}"
     run = trained[0]
     first, last = run.log.iloc[0], run.log.iloc[-1]
     return (

@@ -26,7 +26,7 @@ def accuracy_table(results: Results, summary: dict[str, Any]) -> Table:
     raw_pixels = summary["baselines"]["raw_pixels"]
     random_init = summary["baselines"]["random_init"]["by_architecture"]
     rows = [
-        {"features": f"DINO, {run.name}"}
+        {"features": f"{run.kind}, {run.name}"}
         | _accuracies(summary["runs"][run.name], random_init[run.architecture], raw_pixels)
         for run in results.runs
     ]

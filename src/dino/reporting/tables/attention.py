@@ -27,7 +27,7 @@ def attention_table(results: Results, summary: dict[str, Any]) -> Table:
         before = random_init[run.architecture]["attention_jaccard"]
         rows.append(
             {
-                "mask": f"DINO attention, {run.name}",
+                "mask": f"{run.kind} attention, {run.name}",
                 "attention_jaccard": jaccard,
                 "minus_random_init": difference(jaccard, before),
             }
