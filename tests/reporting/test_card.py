@@ -116,3 +116,4 @@ def test_a_teacher_from_elsewhere_names_its_source(inputs: CardInputs) -> None:
     assert "ef" * 32 in card
     assert "Evaluated on `digits`" in card
     assert "Trained on a processor" not in card
+    assert "up to timm's network" in card

@@ -266,8 +266,12 @@ def _limits(inputs: CardInputs) -> str:
     lines = [
         "- What the features know comes from the images above alone: of other kinds of images "
         "nothing was measured.",
-        f"- Made for images of {size_px} px; the positions at other sizes follow config.json, "
-        "which plain timm does not apply.",
+        f"- Made for images of {size_px} px"
+        + (
+            "; the positions at other sizes follow config.json, which plain timm does not apply."
+            if "positions_at_other_sizes" in inputs.model
+            else "; what it says of other sizes is up to timm's network."
+        ),
         "- Frozen features: no classifier and no projection head are part of it.",
     ]
     if _weights(inputs) is not None:
