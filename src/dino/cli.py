@@ -152,7 +152,7 @@ def _features_of_images(options: argparse.Namespace) -> int:
 def _convert(options: argparse.Namespace) -> int:
     from dino.stages.convert import execute
 
-    execute(options.source, options.output)
+    execute(options.source, options.output, options.network)
     return 0
 
 
@@ -198,6 +198,12 @@ def _parser() -> argparse.ArgumentParser:
         "output",
         type=Path,
         help="NAME.pth: the reference's format; NAME.onnx: ONNX; NAME: a folder that timm opens",
+    )
+    command.add_argument(
+        "--network",
+        choices=("teacher", "student"),
+        default="teacher",
+        help="which of a checkpoint's two networks becomes ONNX or a folder; default: teacher",
     )
     return parser
 

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from dino.cli import run
+from dino.core.artifacts import read_json
 from dino.core.configuration.architecture import ArchitectureConfig
 from dino.core.errors import CheckpointError
 from dino.features.onnx_file import save_onnx
@@ -150,3 +151,38 @@ def test_help_imports_neither_torch_nor_onnx():
         "assert not {'torch', 'onnx'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+def test_the_references_checkpoint_is_told_by_its_shapes(tmp_path):
+    architecture = ArchitectureConfig(timm_name="vit_tiny_patch16_224", image_size_px=32)
+    teacher, student = (initial_backbone(architecture, seed).state_dict() for seed in (1, 2))
+    content = {
+        "teacher": {f"backbone.{name}": tensor for name, tensor in teacher.items()},
+        "student": {f"module.backbone.{name}": tensor for name, tensor in student.items()},
+    }
+    torch.save(content, tmp_path / "full.pth")
+    source = str(tmp_path / "full.pth")
+    assert run(["convert", source, str(tmp_path / "a")]) == 0
+    assert run(["convert", source, str(tmp_path / "b"), "--network", "student"]) == 0
+    assert run(["convert", source, str(tmp_path / "backbone.pth")]) == 0
+    alone = torch.load(tmp_path / "backbone.pth", weights_only=True)
+    for weights, expected in (
+        (load_backbone(tmp_path / "a").state_dict(), teacher),
+        (load_backbone(tmp_path / "b").state_dict(), student),
+        (alone, teacher),
+    ):
+        assert all(torch.equal(weights[name], tensor) for name, tensor in expected.items())
+
+
+def test_a_backbone_of_nobodys_width_is_referred_to_params_yaml(tmp_path, capsys):
+    torch.save(initial_backbone(ARCHITECTURE, 1).state_dict(), tmp_path / "b.pth")
+    assert run(["convert", str(tmp_path / "b.pth"), str(tmp_path / "out")]) == 1
+    assert "describe it in params.yaml" in capsys.readouterr().err
+
+
+def test_pixels_of_a_given_teacher_outlive_its_checkpoint(tmp_path):
+    weights = initial_backbone(ARCHITECTURE, seed=1).state_dict()
+    teacher = ExistingTeacher(weights=weights, pixels=PIXELS, sha256="ab" * 32)
+    save_checkpoint(tmp_path / "checkpoint.pth", checkpoint_of(teacher, ARCHITECTURE, seed=1))
+    assert run(["convert", str(tmp_path / "checkpoint.pth"), str(tmp_path / "folder")]) == 0
+    assert read_json(tmp_path / "folder" / "config.json")["pretrained_cfg"]["mean"] == [0.5] * 3

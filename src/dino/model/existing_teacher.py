@@ -156,7 +156,12 @@ def _in_file(path: Path, config: WeightsConfig) -> _Found:
     if checkpoint.arguments is not None:
         sizes["patch_size"] = checkpoint.arguments.get("patch_size")
     sizes["patch_size"] = sizes.get("patch_size_px", sizes.get("patch_size"))
-    return _Found(weights=network.backbone, sizes=sizes, sha256=sha256_of_file(path))
+    return _Found(
+        weights=network.backbone,
+        sizes=sizes,
+        sha256=sha256_of_file(path),
+        pixels=pixel_statistics(checkpoint.teacher.others),
+    )
 
 
 def _in_folder(folder: Path, architecture: ArchitectureConfig) -> _Found:

@@ -3,7 +3,7 @@
 import argparse
 import re
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from dino.core.artifacts import replacing
+from dino.core.configuration.architecture import ArchitectureConfig
 from dino.core.errors import CheckpointError
 
 # what a training checkpoint holds besides tensors: its options, and learning rates that the
@@ -24,6 +25,11 @@ _ALLOWED = [
     np.dtypes.Float64DType,
 ]
 _BACKBONE, _HEAD = "backbone.", "head."
+_STANDARD_WIDTHS = {
+    192: "vit_tiny_patch16_224",
+    384: "vit_small_patch16_224",
+    768: "vit_base_patch16_224",
+}
 _PATCH = re.compile(r"_patch(\d+)_\d+")
 
 State = dict[str, Tensor]
@@ -36,6 +42,8 @@ class ReferenceNetwork:
     backbone: State
     head: State
     """Empty in a file that holds a backbone alone."""
+    others: State = field(default_factory=dict)
+    """What stands beside the two; in this project's own checkpoints alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +92,23 @@ def load_reference_checkpoint(path: Path) -> ReferenceCheckpoint:
         arguments=dict(vars(arguments)) if arguments is not None else None,
         optimizer=content.get("optimizer"),
         architecture=content.get("architecture"),
+    )
+
+
+def standard_architecture(backbone: State) -> ArchitectureConfig | None:
+    """The one of the reference's vision transformers that has these weights; None for others.
+
+    The number of heads shows in no shape: it is known for the reference's three widths alone.
+    """
+    positions, patches = backbone.get("pos_embed"), backbone.get("patch_embed.proj.weight")
+    if positions is None or patches is None or positions.shape[-1] not in _STANDARD_WIDTHS:
+        return None
+    patch_px = patches.shape[-1]
+    side = round((positions.shape[1] - 1) ** 0.5)
+    return ArchitectureConfig(
+        timm_name=_STANDARD_WIDTHS[positions.shape[-1]],
+        image_size_px=side * patch_px,
+        patch_size_px=patch_px,
     )
 
 
@@ -137,7 +162,11 @@ def _network(state: State, path: Path) -> ReferenceNetwork:
     names = {name.removeprefix("module."): value for name, value in state.items()}
     if not any(name.startswith(_BACKBONE) for name in names):
         return ReferenceNetwork(backbone=names, head={})
-    return ReferenceNetwork(backbone=_below(_BACKBONE, names), head=_below(_HEAD, names))
+    return ReferenceNetwork(
+        backbone=_below(_BACKBONE, names),
+        head=_below(_HEAD, names),
+        others={n: w for n, w in names.items() if not n.startswith((_BACKBONE, _HEAD))},
+    )
 
 
 def _below(prefix: str, state: State) -> State:

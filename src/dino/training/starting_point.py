@@ -16,6 +16,7 @@ from dino.model.reference_checkpoint import (
     ReferenceCheckpoint,
     ReferenceNetwork,
     load_reference_checkpoint,
+    standard_architecture,
 )
 from dino.model.student_teacher import (
     MultiCropNetwork,
@@ -87,19 +88,10 @@ def fixed_teacher(
 def _architecture_of(checkpoint: ReferenceCheckpoint) -> ArchitectureConfig | None:
     if checkpoint.architecture is not None:
         return ArchitectureConfig(**checkpoint.architecture)
-    if checkpoint.arguments is None:
-        return None
-    name = str(checkpoint.arguments.get("arch", "")).replace("deit_", "vit_")
-    positions = checkpoint.teacher.backbone.get("pos_embed")
-    if positions is None:
-        return ArchitectureConfig(timm_name=name) if timm.is_model(name) else None
-    patch_px = int(checkpoint.arguments["patch_size"])
-    name = f"{name}_patch16_224"
-    # the reference's architectures have these widths; another one is nobody's standard
-    if not timm.is_model(name) or positions.shape[-1] not in (192, 384, 768):
-        return None
-    side = round((positions.shape[1] - 1) ** 0.5)
-    return ArchitectureConfig(timm_name=name, image_size_px=side * patch_px, patch_size_px=patch_px)
+    if "pos_embed" in checkpoint.teacher.backbone:
+        return standard_architecture(checkpoint.teacher.backbone)
+    name = str((checkpoint.arguments or {}).get("arch", ""))
+    return ArchitectureConfig(timm_name=name) if timm.is_model(name) else None
 
 
 def _head_of(network: ReferenceNetwork) -> HeadConfig | None:
