@@ -81,6 +81,7 @@ def test_features_are_those_of_the_backbone_whatever_the_batch(place: Path) -> N
         np.testing.assert_allclose(feature, expected, atol=1e-5)
     np.testing.assert_allclose(teacher.extract(Image.open(p) for p in paths), features, atol=1e-6)
     assert teacher.extract([]).shape == (0, 16)
+    np.testing.assert_allclose(teacher.extract(str(paths[0])), features[:1], atol=1e-6)
 
 
 def test_sizes_are_those_of_the_folder_or_those_that_are_asked_for(tmp_path: Path) -> None:

@@ -49,14 +49,16 @@ class Teacher:
         self._backbone = backbone.to(self._device).eval()
 
     def extract(
-        self, images: Iterable[AnyImage], batch_size: int = 64
+        self, images: AnyImage | Iterable[AnyImage], batch_size: int = 64
     ) -> Float32[np.ndarray, "images dim"]:
         """The feature of each image: the [CLS] token after the final norm, in float32.
 
-        Without a [CLS] token it is the pooled output. Images are paths or PIL's; grey ones get
-        three channels. `batch_size` changes speed alone. Raises `DataError` that names the first
+        Without a [CLS] token it is the pooled output. Images are paths or PIL's, one or many; grey
+        ones get three channels. `batch_size` changes speed alone. Raises `DataError` that names the first
         image which cannot be read.
         """
+        if isinstance(images, AnyImage):
+            images = [images]
         batches = [np.zeros((0, self.dim), np.float32)]
         with ThreadPoolExecutor(cores()) as threads:
             for batch in _batches(images, batch_size):
