@@ -54,8 +54,8 @@ class Teacher:
         """The feature of each image: the [CLS] token after the final norm, in float32.
 
         Without a [CLS] token it is the pooled output. Images are paths or PIL's, one or many; grey
-        ones get three channels. `batch_size` changes speed alone. Raises `DataError` that names the first
-        image which cannot be read.
+        ones get three channels. `batch_size` changes speed alone. Raises `DataError` that names the
+        first image which cannot be read.
         """
         if isinstance(images, AnyImage):
             images = [images]
