@@ -92,3 +92,10 @@ def test_missing_and_damaged_files_are_named(tmp_path):
     images.write_bytes(images.read_bytes()[:1000])
     with pytest.raises(DataError, match=r"images\.arrow: cannot be read"):
         PreparedDataset.open(tmp_path)
+
+
+def test_objects_are_the_foreground_where_the_source_tells_none_apart(dataset):
+    index = int(dataset.indices("test")[0])
+    objects = dataset.objects(index)
+    assert objects.dtype == np.uint8
+    np.testing.assert_array_equal(objects, dataset.mask(index).astype(np.uint8))

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Int64, UInt8
 from PIL import Image
 
 from dino.core.artifacts import read_json
@@ -25,6 +25,8 @@ Split = Literal["train", "val", "test"]
 MANIFEST = "manifest.parquet"
 IMAGES = "images.arrow"
 DESCRIPTION = "dataset.json"
+VOID = 255
+"""In `PreparedDataset.objects`: pixels that belong to no object and not to the background."""
 IMAGES_SCHEMA = pa.schema([("image", pa.binary()), ("mask", pa.binary())])
 
 
@@ -104,11 +106,23 @@ class PreparedDataset:
         return image.convert("L" if self.channels == 1 else "RGB")
 
     def mask(self, index: int) -> Bool[np.ndarray, "height width"] | None:
-        """True on the object; None where the image has no mask."""
+        """True on the objects, void pixels excluded; None where the image has no mask."""
+        objects = self.objects(index)
+        return None if objects is None else (objects > 0) & (objects < VOID)
+
+    def objects(self, index: int) -> UInt8[np.ndarray, "height width"] | None:
+        """0 on the background, 1 to 254 on the objects that the source tells apart, 255 where it
+        is void; None where the image has no mask.
+
+        The numbers are instances or classes, as the description's mask_kind says; where the source
+        has a foreground alone, that is 1.
+        """
         encoded = self._images.column("mask")[index]
         if not encoded.is_valid:
             return None
-        return np.asarray(Image.open(io.BytesIO(memoryview(encoded.as_buffer()))), dtype=bool)
+        mask = Image.open(io.BytesIO(memoryview(encoded.as_buffer())))
+        pixels = np.asarray(mask)
+        return pixels.astype(np.uint8) if mask.mode == "1" else pixels
 
     @cached_property
     def _images(self) -> pa.Table:
