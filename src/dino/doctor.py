@@ -132,7 +132,7 @@ def _project(root: Path) -> Iterator[Finding]:
 
 def _source(config: PrepareConfig, project: Project) -> Finding:
     """Where `prepare` will find the images; nothing is fetched."""
-    from dino.data import fashion_mnist
+    from dino.data.sources import fashion_mnist
 
     label = "images"
     if (project.data / "dataset.json").is_file():

@@ -5,7 +5,7 @@ import struct
 import numpy as np
 import pytest
 
-from dino.data import fashion_mnist as module
+from dino.data.sources import fashion_mnist as module
 
 
 @pytest.fixture

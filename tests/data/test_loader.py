@@ -5,10 +5,10 @@ import torch
 from dino.core.configuration.prepare import PrepareConfig
 from dino.core.configuration.pretrain import CropsConfig
 from dino.data.dataset import PreparedDataset
-from dino.data.digits import digits
 from dino.data.loader import CropDataset, EpochBatches, crop_loader
 from dino.data.normalisation import IMAGENET_MEAN, IMAGENET_STD, normalised
 from dino.data.preparation import prepare
+from dino.data.sources.digits import digits
 
 CROPS = CropsConfig(global_size_px=8, local_size_px=4, local_crops=3)
 

@@ -6,8 +6,8 @@ import pytest
 
 from dino.core.configuration.prepare import PrepareConfig
 from dino.data.dataset import PreparedDataset
-from dino.data.digits import digits
 from dino.data.preparation import prepare
+from dino.data.sources.digits import digits
 
 
 @pytest.fixture(scope="session")

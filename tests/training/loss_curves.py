@@ -14,8 +14,8 @@ from tiny_training import ARCHITECTURE, CONFIG, changed
 
 from dino.core.configuration.prepare import PrepareConfig
 from dino.data.dataset import PreparedDataset
-from dino.data.digits import digits
 from dino.data.preparation import prepare
+from dino.data.sources.digits import digits
 from dino.training.interruption import Interruption
 from dino.training.pretrain import LOG_EVERY_STEPS, Pretraining
 

@@ -10,8 +10,8 @@ from dino.core.configuration.prepare import PrepareConfig
 from dino.core.configuration.pretrain import MonitorConfig
 from dino.core.errors import CollapseError
 from dino.data.dataset import PreparedDataset
-from dino.data.digits import digits
 from dino.data.preparation import prepare
+from dino.data.sources.digits import digits
 from dino.model.checkpoint import load_checkpoint, save_checkpoint
 from dino.training.collapse import collapse
 from dino.training.interruption import Interruption

@@ -5,6 +5,8 @@ rule prepare:
         "data/prepared/manifest.parquet",
         "data/prepared/images.arrow",
         "data/prepared/dataset.json",
+        "data/prepared/quarantine.csv",
+        "data/prepared/leaks.csv",
         "results/provenance/prepare.json",
     log:
         "logs/prepare.log",

@@ -30,6 +30,11 @@ class Project:
         return self.root / "work" / "downloads"
 
     @property
+    def preparation(self) -> Path:
+        """Folder of what an interrupted `prepare` continues from; neither engine knows it."""
+        return self.root / "work" / "prepare"
+
+    @property
     def results(self) -> Path:
         return self.root / "results"
 

@@ -1,11 +1,13 @@
 """The prepared data set: a manifest with one row an image, and the images in one Arrow file.
 
-The images stay encoded as they came and are read through a memory map, so that any image costs
-the same and a data set larger than the memory can be used. Hugging Face `datasets` stores images
+The images stay encoded as they came (or packed smaller, or where they are: `prepare.storage`) and
+are read through a memory map, so that any image costs the same and a data set larger than the
+memory can be used. Hugging Face `datasets` stores images
 in the same Arrow format; its folders also hold random fingerprints, which would make two equal
 preparations look different to DVC.
 """
 
+import hashlib
 import io
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,11 +22,14 @@ from PIL import Image
 
 from dino.core.artifacts import read_json
 from dino.core.errors import DataError
+from dino.data.decoding import UnreadableImageError, decoded
 
 Split = Literal["train", "val", "test"]
 MANIFEST = "manifest.parquet"
 IMAGES = "images.arrow"
 DESCRIPTION = "dataset.json"
+QUARANTINE = "quarantine.csv"
+LEAKS = "leaks.csv"
 VOID = 255
 """In `PreparedDataset.objects`: pixels that belong to no object and not to the background."""
 IMAGES_SCHEMA = pa.schema([("image", pa.binary()), ("mask", pa.binary())])
@@ -32,7 +37,8 @@ IMAGES_SCHEMA = pa.schema([("image", pa.binary()), ("mask", pa.binary())])
 
 def read_manifest(folder: Path) -> pd.DataFrame:
     """One row an image: id, split, label, class_name, width_px, height_px, channels, sha256,
-    has_mask. The row number is the image's index in every other file.
+    has_mask; and path where the originals are indexed. The row number is the image's index in
+    every other file.
     """
     path = folder / MANIFEST
     if not path.is_file():
@@ -100,10 +106,38 @@ class PreparedDataset:
         return self.manifest["label"].to_numpy(dtype=np.int64)[self.indices(split)]
 
     def image(self, index: int) -> Image.Image:
-        """The image, in mode "L" where it is grey, else "RGB"."""
-        encoded = self._images.column("image")[index].as_buffer()
-        image = Image.open(io.BytesIO(memoryview(encoded)))
-        return image.convert("L" if self.channels == 1 else "RGB")
+        """The image, upright, in mode "L" where all images are grey, else "RGB".
+
+        Raises `DataError` for an original that vanished or changed since it was indexed.
+        """
+        try:
+            image = decoded(self._encoded(index))
+        except UnreadableImageError as error:
+            raise DataError(
+                f"{self.folder / IMAGES}: image {self.manifest['id'][index]} cannot be read "
+                f"({error}); run `dino prepare` again"
+            ) from None
+        mode = "L" if self.channels == 1 else "RGB"
+        return image if image.mode == mode else image.convert(mode)
+
+    def _encoded(self, index: int) -> bytes | memoryview:
+        if self._originals is None:
+            return memoryview(self._images.column("image")[index].as_buffer())
+        path, sha256 = self._originals[0][index], self._originals[1][index]
+        original = Path(self.description["root"]) / path
+        try:
+            encoded = original.read_bytes()
+        except OSError as error:
+            raise DataError(
+                f"{original}: cannot be read ({error.strerror}), but the prepared data refer to "
+                "it; bring it back or run `dino prepare` again"
+            ) from None
+        if hashlib.sha256(encoded).hexdigest() != sha256:
+            raise DataError(
+                f"{original}: has changed since `dino prepare` indexed it; bring the original back "
+                "or run `dino prepare` again"
+            )
+        return encoded
 
     def mask(self, index: int) -> Bool[np.ndarray, "height width"] | None:
         """True on the objects, void pixels excluded; None where the image has no mask."""
@@ -123,6 +157,13 @@ class PreparedDataset:
         mask = Image.open(io.BytesIO(memoryview(encoded.as_buffer())))
         pixels = np.asarray(mask)
         return pixels.astype(np.uint8) if mask.mode == "1" else pixels
+
+    @cached_property
+    def _originals(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Files and their checksums where images.arrow does not hold them."""
+        if self.description.get("storage") != "index":
+            return None
+        return self.manifest["path"].to_numpy(), self.manifest["sha256"].to_numpy()
 
     @cached_property
     def _images(self) -> pa.Table:

@@ -1,169 +1,180 @@
 """From a source to the prepared data set: split, check, store."""
 
+import csv
 import io
-from collections.abc import Iterator
-from dataclasses import dataclass
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from jaxtyping import Int64
-from PIL import Image
-from sklearn.model_selection import train_test_split
-from tqdm import tqdm
 
-from dino.core.artifacts import fingerprint, replacing, write_json
+from dino.core.artifacts import fingerprint, replacing, write_json, write_text
 from dino.core.configuration.prepare import PrepareConfig
 from dino.core.errors import DataError
-from dino.data.dataset import DESCRIPTION, IMAGES, IMAGES_SCHEMA, MANIFEST
-from dino.data.digits import digits
-from dino.data.fashion_mnist import fashion_mnist
-from dino.data.source import Source, SourceSplit
+from dino.core.provenance import code_fingerprint, plain
+from dino.data.dataset import DESCRIPTION, IMAGES, IMAGES_SCHEMA, LEAKS, MANIFEST, QUARANTINE
+from dino.data.examination import Rejected
+from dino.data.parts import PartFiles, make_missing
+from dino.data.source import Source
+from dino.data.splitting import Assignment, assigned, check_classes
 
-_ROWS_PER_BATCH = 1024
-
-
-def open_source(config: PrepareConfig, downloads: Path) -> Source:
-    """The source that params.yaml names."""
-    if config.source == "digits":
-        return digits()
-    return fashion_mnist(Path(config.path) if config.path else None, downloads)
+LEAK_COLUMNS = ("group", "split", "id")
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Assignment:
-    """Which image of which part of the source goes to which split."""
-
-    split: str
-    source: SourceSplit
-    chosen: Int64[np.ndarray, " images"]
-
-
-def prepare(source: Source, config: PrepareConfig, folder: Path) -> dict[str, Any]:
+def prepare(
+    source: Source, config: PrepareConfig, folder: Path, work: Path | None = None
+) -> dict[str, Any]:
     """Write `source` below `folder` and return its description (dataset.json).
 
-    The official test split stays as it is; `val_images` of the training split are held out,
-    stratified by class. Raises `DataError` for a split without images or a class without an
-    image in it.
+    Images that cannot be used are listed in quarantine.csv, images that are equal in two splits
+    in leaks.csv; with `config.strict` both are errors. What an interrupted preparation continues
+    from lies below `work` (None: in `folder`). Raises `DataError` for a split without images, a
+    class without an image in one, and files that `config.storage` cannot refer to.
     """
-    train, val = _hold_out(source.train.labels, config)
-    test = _stratified(source.test.labels, config.max_test_images, config.seed)
-    assignments = [
-        _Assignment(split="train", source=source.train, chosen=train),
-        _Assignment(split="val", source=source.train, chosen=val),
-        _Assignment(split="test", source=source.test, chosen=test),
-    ]
+    assignments = assigned(source, config)
     for assignment in assignments:
-        _check_classes(assignment, source.classes)
-    rows: list[dict[str, Any]] = []
-    with replacing(folder / IMAGES) as temporary:
-        _store(temporary, assignments, source.classes, rows)
-    manifest = pd.DataFrame(rows)
+        labels = assignment.source.labels[assignment.chosen]
+        check_classes(assignment.split, labels, source.classes)
+        if config.storage == "index" and (source.root is None or assignment.source.paths is None):
+            raise DataError(
+                f"prepare.storage: expected copy or pack, since the images of {config.source} are "
+                "no files of their own, got index"
+            )
+    work = work or folder / "work"
+    kept = work / _identity(source, config, assignments)[:16]
+    parts = PartFiles(assignments, source.classes, config, kept)
+    make_missing(parts)
+    manifest, rejected = _rows(parts)
+    leaks = _leaks(manifest)
+    if config.strict and (rejected or len(leaks)):
+        _report(kept, rejected, leaks)
+        raise DataError(
+            f"prepare.strict: {_text(rejected, leaks)}; see quarantine.csv and leaks.csv in {kept}"
+        )
+    for assignment in assignments:
+        labels = manifest["label"].to_numpy(np.int64)[manifest["split"] == assignment.split]
+        if len(labels) == 0:
+            raise DataError(f"prepare: no image of the {assignment.split} split can be used")
+        check_classes(assignment.split, labels, source.classes)
+    if rejected or len(leaks):
+        print(f"prepare: {_text(rejected, leaks)}; see quarantine.csv and leaks.csv", flush=True)
+    _store(folder / IMAGES, parts)
     with replacing(folder / MANIFEST) as temporary:
-        manifest.to_parquet(temporary, index=False)
+        manifest.drop(columns="pixels_sha256").to_parquet(temporary, index=False)
+    _report(folder, rejected, leaks)
     description = _describe(source, config, manifest)
+    description |= {"quarantined": len(rejected), "leaks": len(leaks)}
     write_json(folder / DESCRIPTION, description)
+    shutil.rmtree(work, ignore_errors=True)
     return description
 
 
-def _hold_out(
-    labels: Int64[np.ndarray, " images"], config: PrepareConfig
-) -> tuple[Int64[np.ndarray, " train"], Int64[np.ndarray, "val"]]:
-    if config.val_images >= len(labels):
-        raise DataError(
-            f"prepare.val_images: expected fewer than the {len(labels)} training images, "
-            f"got {config.val_images}"
+def _identity(source: Source, config: PrepareConfig, assignments: Sequence[Assignment]) -> str:
+    """What the parts of a preparation depend on; files count with their size and time."""
+    images = [
+        (
+            assignment.split,
+            assignment.source.ids[position],
+            int(assignment.source.labels[position]),
+            *_state(source, assignment, position),
         )
+        for assignment in assignments
+        for position in assignment.chosen.tolist()
+    ]
+    settings = {key: value for key, value in plain(config).items() if key != "strict"}
+    return fingerprint([settings, list(source.classes), images, code_fingerprint(("data",))])
+
+
+def _state(source: Source, assignment: Assignment, position: int) -> tuple[int, ...]:
+    paths = assignment.source.paths
+    if source.root is None or paths is None:
+        return ()
     try:
-        train, val = train_test_split(
-            np.arange(len(labels)),
-            test_size=config.val_images,
-            stratify=labels,
-            random_state=config.seed,
+        status = (source.root / paths[position]).stat()
+    except OSError:
+        return ()
+    return (status.st_size, status.st_mtime_ns)
+
+
+def _rows(parts: PartFiles) -> tuple[pd.DataFrame, tuple[Rejected, ...]]:
+    found = [parts.read(part)[1] for part in range(len(parts))]
+    rows = [part.rows for part in found if len(part.rows)]
+    if not rows:
+        first = found[0].rejected[0]
+        raise DataError(f"prepare: no image can be used; the first, {first.id}, {first.reason}")
+    return pd.concat(rows, ignore_index=True), tuple(
+        rejected for part in found for rejected in part.rejected
+    )
+
+
+def _leaks(manifest: pd.DataFrame) -> pd.DataFrame:
+    """The images whose pixels are equal to those of an image in another split, by group."""
+    equal = manifest.groupby("pixels_sha256", sort=False)
+    leaking = manifest[equal["split"].transform("nunique") > 1]
+    groups = leaking.groupby("pixels_sha256", sort=False).ngroup()
+    return leaking.assign(group=groups)[list(LEAK_COLUMNS)].sort_values("group", kind="stable")
+
+
+def _text(rejected: Sequence[Rejected], leaks: pd.DataFrame) -> str:
+    texts = []
+    if rejected:
+        first = rejected[0]
+        texts.append(f"{len(rejected)} images in quarantine ({first.id} {first.reason})")
+    if len(leaks):
+        groups = leaks["group"].nunique()
+        texts.append(
+            f"{len(leaks)} images that another split holds too ({groups} different ones, such as "
+            f"{' and '.join(leaks['id'].iloc[:2])})"
         )
-    except ValueError as error:
-        raise DataError(f"prepare.val_images: cannot be stratified by class: {error}") from None
-    train = train[_stratified(labels[train], config.max_train_images, config.seed)]
-    return np.sort(train), np.sort(val)
+    return ", ".join(texts)
 
 
-def _stratified(
-    labels: Int64[np.ndarray, " images"], most: int | None, seed: int
-) -> Int64[np.ndarray, " chosen"]:
-    everything = np.arange(len(labels))
-    if most is None or most >= len(labels):
-        return everything
-    try:
-        chosen, _ = train_test_split(
-            everything, train_size=most, stratify=labels, random_state=seed
-        )
-    except ValueError as error:
-        raise DataError(f"prepare: cannot keep {most} images of each class: {error}") from None
-    return np.sort(chosen)
+def _report(folder: Path, rejected: Sequence[Rejected], leaks: pd.DataFrame) -> None:
+    columns = [field.name for field in fields(Rejected)]
+    _write_csv(folder / QUARANTINE, columns, [list(asdict(r).values()) for r in rejected])
+    _write_csv(folder / LEAKS, LEAK_COLUMNS, leaks.to_numpy().tolist())
 
 
-def _check_classes(assignment: _Assignment, classes: tuple[str, ...]) -> None:
-    if len(assignment.chosen) == 0:
-        raise DataError(f"prepare: the {assignment.split} split has no image; add some")
-    counts = np.bincount(assignment.source.labels[assignment.chosen], minlength=len(classes))
-    empty = [name for name, count in zip(classes, counts, strict=True) if count == 0]
-    if empty:
-        raise DataError(
-            f"prepare: expected images of every class in the {assignment.split} split, "
-            f"got none of {', '.join(empty)}; add some or raise prepare's limits"
-        )
+def _write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerows([columns, *rows])
+    write_text(path, stream.getvalue())
 
 
-def _store(
-    path: Path,
-    assignments: list[_Assignment],
-    classes: tuple[str, ...],
-    rows: list[dict[str, Any]],
-) -> None:
-    """Write the images to `path` and append one manifest row each to `rows`."""
-    total = sum(len(assignment.chosen) for assignment in assignments)
-    batch: list[dict[str, bytes | None]] = []
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, IMAGES_SCHEMA) as writer:
-        for row, image in tqdm(
-            _images(assignments, classes), total=total, desc="prepare", unit="images"
-        ):
-            rows.append(row)
-            batch.append(image)
-            if len(batch) == _ROWS_PER_BATCH:
-                writer.write_batch(pa.RecordBatch.from_pylist(batch, schema=IMAGES_SCHEMA))
-                batch.clear()
-        if batch:
-            writer.write_batch(pa.RecordBatch.from_pylist(batch, schema=IMAGES_SCHEMA))
-
-
-def _images(
-    assignments: list[_Assignment], classes: tuple[str, ...]
-) -> Iterator[tuple[dict[str, Any], dict[str, bytes | None]]]:
-    for assignment in assignments:
-        for position in assignment.chosen.tolist():
-            item = assignment.source.read(position)
-            label = int(assignment.source.labels[position])
-            with Image.open(io.BytesIO(item.encoded)) as image:
-                row = {
-                    "id": assignment.source.ids[position],
-                    "split": assignment.split,
-                    "label": label,
-                    "class_name": classes[label],
-                    "width_px": image.width,
-                    "height_px": image.height,
-                    "channels": 1 if image.mode in ("1", "L") else 3,
-                    "sha256": item.sha256,
-                    "has_mask": item.mask is not None,
-                }
-            yield row, {"image": item.encoded, "mask": item.mask}
+def _store(path: Path, parts: PartFiles) -> None:
+    """Write the images of all parts to `path`, one after the other."""
+    with (
+        replacing(path) as temporary,
+        pa.OSFile(str(temporary), "wb") as sink,
+        pa.ipc.new_file(sink, IMAGES_SCHEMA) as writer,
+    ):
+        for part in range(len(parts)):
+            images, _ = parts.read(part)
+            if len(images):
+                writer.write_batch(images)
 
 
 def _describe(source: Source, config: PrepareConfig, manifest: pd.DataFrame) -> dict[str, Any]:
-    identity = manifest[["id", "split", "label", "sha256"]]
+    identity: list[Any] = [
+        list(source.classes),
+        manifest[["id", "split", "label", "sha256"]].to_numpy().tolist(),
+    ]
+    description: dict[str, Any] = {"storage": config.storage}
+    if config.storage == "pack":
+        # other pixels than the originals'
+        description["pack"] = {"short_side_px": config.pack_short_side_px}
+        description["pack"]["format"] = config.pack_format
+        identity.append(description["pack"])
+    if config.storage == "index":
+        assert source.root is not None, "was checked before"
+        description["root"] = str(source.root.resolve())
     sizes = manifest[["width_px", "height_px"]]
-    return {
+    return description | {
         "source": config.source,
         "classes": list(source.classes),
         "counts": {
@@ -172,5 +183,5 @@ def _describe(source: Source, config: PrepareConfig, manifest: pd.DataFrame) -> 
         "mask_kind": source.mask_kind,
         "smallest_px": sizes.min().tolist(),
         "largest_px": sizes.max().tolist(),
-        "fingerprint": fingerprint([list(source.classes), identity.to_numpy().tolist()]),
+        "fingerprint": fingerprint(identity),
     }

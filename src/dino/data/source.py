@@ -4,6 +4,7 @@ import hashlib
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Int64, UInt8
@@ -12,24 +13,30 @@ from PIL import Image
 
 @dataclass(frozen=True, kw_only=True)
 class SourceImage:
-    """One image: its file's bytes, and where there is one, the mask of its object."""
+    """One image: its file's bytes, and where there is one, the mask of its objects."""
 
     encoded: bytes
-    """A PNG or JPEG file."""
+    """An image file, perhaps damaged."""
     sha256: str
     """Of the original file; of the pixels where the source has no files."""
     mask: bytes | None
-    """A one-bit PNG file, True on the object."""
+    """A PNG file: one bit, True on the object, or 8 bits as in `PreparedDataset.objects`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SourceSplit:
-    """The images of a source's own training or test split; read one at a time."""
+    """The images of a source's own training, validation or test split; read one at a time."""
 
     ids: Sequence[str]
     labels: Int64[np.ndarray, " images"]
     """Class index of each image; -1: unlabelled."""
     read: Callable[[int], SourceImage]
+    """Raises `OSError` or `UnreadableImageError` for an image that cannot be read."""
+    paths: Sequence[str] | None = None
+    """Each image's file below the source's root; None: the images are not files."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,24 +44,32 @@ class Source:
     """A data set before it is prepared."""
 
     classes: tuple[str, ...]
+    """Empty: nothing is labelled."""
     train: SourceSplit
-    test: SourceSplit
+    val: SourceSplit | None = None
+    """None: to be held out."""
+    test: SourceSplit | None
+    """None: to be held out."""
     mask_kind: str | None
     """What the masks are, as it is named in results; None: there are none."""
+    root: Path | None = None
+    """Folder that `SourceSplit.paths` are relative to."""
 
 
 def image_of_pixels(
-    pixels: UInt8[np.ndarray, "height width"], mask: Bool[np.ndarray, "height width"]
+    pixels: UInt8[np.ndarray, "height width *channels"],
+    mask: Bool[np.ndarray, "height width"] | UInt8[np.ndarray, "height width"] | None = None,
 ) -> SourceImage:
-    """A grey image that exists as an array alone, with its mask."""
+    """A grey or colour image that exists as an array alone, with its mask."""
     return SourceImage(
-        encoded=_png(Image.fromarray(pixels)),
+        encoded=png(Image.fromarray(pixels)),
         sha256=hashlib.sha256(pixels.tobytes()).hexdigest(),
-        mask=_png(Image.fromarray(mask)),
+        mask=None if mask is None else png(Image.fromarray(mask)),
     )
 
 
-def _png(image: Image.Image) -> bytes:
+def png(image: Image.Image) -> bytes:
+    """The image as a PNG file."""
     stream = io.BytesIO()
     image.save(stream, format="PNG", compress_level=1)
     return stream.getvalue()

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from dino.core.artifacts import write_json
 from dino.core.paths import Project
 from dino.core.provenance import Stopwatch, provenance
-from dino.data.preparation import open_source, prepare
+from dino.data.preparation import prepare
+from dino.data.sources.catalogue import open_source
 
 if TYPE_CHECKING:
     from dino.core.configuration.parameters import Parameters
@@ -15,7 +16,8 @@ def execute(project: Project, parameters: "Parameters") -> None:
     """Write data/prepared/."""
     stopwatch = Stopwatch()
     config = parameters.prepare
-    description = prepare(open_source(config, project.downloads), config, project.data)
+    source = open_source(config, project.downloads)
+    description = prepare(source, config, project.data, project.preparation)
     write_json(
         project.provenance("prepare"),
         provenance(

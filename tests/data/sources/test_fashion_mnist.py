@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from dino.core.errors import DataError
-from dino.data import fashion_mnist as module
-from dino.data.fashion_mnist import fashion_mnist
+from dino.data.sources import fashion_mnist as module
+from dino.data.sources.fashion_mnist import fashion_mnist
 
 
 def test_images_labels_and_silhouettes_are_read(idx_folder, tmp_path):

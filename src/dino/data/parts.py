@@ -1,0 +1,141 @@
+"""The images in parts of a thousand: made by several processes, kept until all are there."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from dino.core.artifacts import replacing
+from dino.core.configuration.prepare import PrepareConfig
+from dino.core.distributed import cores
+from dino.core.errors import DinoError
+from dino.data.dataset import IMAGES_SCHEMA
+from dino.data.examination import Rejected, examine
+from dino.data.splitting import Assignment
+
+IMAGES_PER_PART = 1024
+_ABOUT = b"about"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """What is known of a part besides its images."""
+
+    rows: pd.DataFrame
+    """Of the manifest, and `pixels_sha256`."""
+    rejected: tuple[Rejected, ...]
+
+
+class PartFiles(Dataset[Any]):
+    """The parts of a preparation in a folder; asking for one that is not there makes it."""
+
+    def __init__(
+        self,
+        assignments: Sequence[Assignment],
+        classes: tuple[str, ...],
+        config: PrepareConfig,
+        folder: Path,
+    ) -> None:
+        self.items = [
+            (assignment, position)
+            for assignment in assignments
+            for position in assignment.chosen.tolist()
+        ]
+        self.classes = classes
+        self.config = config
+        self.folder = folder
+
+    def __len__(self) -> int:
+        return -(-len(self.items) // IMAGES_PER_PART)
+
+    def path(self, part: int) -> Path:
+        """The file of a part: Arrow, its rows of the manifest among the metadata."""
+        return self.folder / f"part-{part:05d}.arrow"
+
+    def images(self, part: int) -> int:
+        """How many images are examined in a part."""
+        return min(IMAGES_PER_PART, len(self.items) - part * IMAGES_PER_PART)
+
+    def __getitem__(self, part: int) -> int | DinoError:
+        """The part's number once its file is there; an error that stops the preparation."""
+        start = part * IMAGES_PER_PART
+        rows, rejected, images = [], [], []
+        try:
+            for assignment, position in self.items[start : start + IMAGES_PER_PART]:
+                examined = examine(assignment, position, self.classes, self.config)
+                if isinstance(examined, Rejected):
+                    rejected.append(asdict(examined))
+                    continue
+                rows.append({**examined.row, "pixels_sha256": examined.pixels_sha256})
+                images.append({"image": examined.image, "mask": examined.mask})
+            about = json.dumps({"rows": rows, "rejected": rejected})
+            schema = IMAGES_SCHEMA.with_metadata({_ABOUT: about.encode()})
+            with (
+                replacing(self.path(part)) as temporary,
+                pa.OSFile(str(temporary), "wb") as sink,
+                pa.ipc.new_file(sink, schema) as writer,
+            ):
+                writer.write_batch(pa.RecordBatch.from_pylist(images, schema=schema))
+        except DinoError as error:
+            # a loader would put a traceback into the message of an error that is raised
+            return error
+        return part
+
+    def read(self, part: int) -> tuple[pa.RecordBatch, Part]:
+        """The images, mapped from the file, and the rest."""
+        reader = pa.ipc.open_file(pa.memory_map(str(self.path(part))))
+        about = json.loads(reader.schema.metadata[_ABOUT])
+        return reader.get_batch(0).replace_schema_metadata(None), Part(
+            rows=pd.DataFrame(about["rows"]),
+            rejected=tuple(Rejected(**rejected) for rejected in about["rejected"]),
+        )
+
+
+def make_missing(parts: PartFiles) -> None:
+    """Make the parts that are not there yet, on every core, and show how long it takes.
+
+    Raises the `DinoError` that stopped a part, and one for a process that was killed.
+    """
+    missing = [part for part in range(len(parts)) if not parts.path(part).is_file()]
+    there = len(parts.items) - sum(parts.images(part) for part in missing)
+    if there:
+        print(f"continuing: {there} of {len(parts.items)} images are there", flush=True)
+    progress = tqdm(total=len(parts.items), initial=there, desc="prepare", unit="images")
+    with progress:
+        for part in _made(parts, missing):
+            progress.update(parts.images(part))
+
+
+def _made(parts: PartFiles, missing: list[int]) -> Iterator[int]:
+    workers = min(cores(), len(missing))
+    loader = DataLoader(
+        parts,
+        sampler=missing,
+        batch_size=None,
+        # one process more would have nothing to compute on
+        num_workers=workers if workers > 1 else 0,
+        collate_fn=_itself,
+        multiprocessing_context="fork" if workers > 1 else None,
+    )
+    try:
+        for part in loader:
+            if isinstance(part, DinoError):
+                raise part
+            yield part
+    except RuntimeError as error:
+        if "worker" not in str(error):
+            raise
+        raise DinoError(
+            "prepare: a process was killed, perhaps for want of memory; run the command again to "
+            "continue, on fewer cores if it happens again"
+        ) from None
+
+
+def _itself(part: int | DinoError) -> int | DinoError:
+    return part

@@ -1,0 +1,107 @@
+"""A manifest of the user's own: a CSV or Parquet file with a row for each image."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from dino.core.configuration.prepare import ColumnsConfig
+from dino.core.errors import DataError
+from dino.data.source import Source
+from dino.data.sources.files import ImageFile, split_of_files
+from dino.data.sources.segmentations import mask_file
+
+SPLITS = ("train", "val", "test")
+
+
+def manifest(path: Path, columns: ColumnsConfig) -> Source:
+    """The images that the rows of `path` name, relative to its folder.
+
+    Raises `DataError` for a file that is no table, a column or path that is missing, a path that
+    is there twice, and a split that is none of train, val and test.
+    """
+    table = _table(path)
+    if columns.path not in table:
+        raise DataError(
+            f"{path}: expected a column {columns.path!r} with the images' files, found "
+            f"{', '.join(map(str, table.columns)) or 'none'}; correct prepare.columns"
+        )
+    paths = table[columns.path]
+    if paths.isna().any():
+        raise DataError(f"{path}: row {int(paths.isna().argmax()) + 1} has no {columns.path}")
+    if paths.duplicated().any():
+        raise DataError(f"{path}: {paths[paths.duplicated()].iloc[0]} is there more than once")
+    splits = table.get(columns.split, pd.Series("train", index=table.index)).fillna("train")
+    unknown = sorted(set(splits) - set(SPLITS))
+    if unknown:
+        raise DataError(
+            f"{path}: expected train, val or test in column {columns.split!r}, got {unknown[0]!r}"
+        )
+    classes, labels = _labels(table, columns.label)
+    masks = table.get(columns.mask, pd.Series(np.nan, index=table.index))
+    files = [
+        ImageFile(
+            path=str(file),
+            label=label,
+            mask=None if pd.isna(mask) else partial(mask_file, path.parent / str(mask)),
+        )
+        for file, label, mask in zip(paths, labels, masks, strict=True)
+    ]
+    by_split = {
+        split: split_of_files(
+            path.parent, [file for file, s in zip(files, splits, strict=True) if s == split]
+        )
+        for split in SPLITS
+    }
+    return Source(
+        classes=classes,
+        train=by_split["train"],
+        val=by_split["val"] if len(by_split["val"]) else None,
+        test=by_split["test"] if len(by_split["test"]) else None,
+        mask_kind=None if masks.isna().all() else "objects of the manifest's masks",
+        root=path.parent,
+    )
+
+
+def _labels(table: pd.DataFrame, column: str) -> tuple[tuple[str, ...], list[int]]:
+    if column not in table:
+        return (), [-1] * len(table)
+    values = table[column]
+    if pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
+        # integers, beside which empty cells were
+        values = values.astype("Int64")
+    known = sorted(set(values.dropna()), key=_order)
+    index = {value: label for label, value in enumerate(known)}
+    labels = [-1 if pd.isna(value) else index[value] for value in values]
+    return tuple(str(value) for value in known), labels
+
+
+def _order(name: object) -> tuple[int, str]:
+    """Numbers in their order, before names in theirs."""
+    text = str(name)
+    return (int(text), "") if text.isdecimal() else (2**63, text)
+
+
+def _table(path: Path) -> pd.DataFrame:
+    try:
+        if path.suffix.lower() == ".parquet":
+            table = pd.read_parquet(path)
+        else:
+            # names such as NA and null are names; an empty cell is none
+            table = pd.read_csv(
+                path,
+                dtype=str,
+                keep_default_na=False,
+                na_values=[""],
+                sep="\t" if path.suffix.lower() == ".tsv" else ",",
+                encoding="utf-8-sig",
+            )
+    except FileNotFoundError:
+        raise DataError(f"{path}: not found; correct prepare.path in params.yaml") from None
+    except (OSError, ValueError, pd.errors.ParserError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(
+            f"{path}: cannot be read as a table of images ({reason}); expected CSV or Parquet"
+        ) from None
+    return table

@@ -1,0 +1,153 @@
+"""Which image of a source goes to which split."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
+from jaxtyping import Int64
+from sklearn.model_selection import train_test_split
+
+from dino.core.configuration.prepare import PrepareConfig
+from dino.core.errors import DataError
+from dino.core.seeding import stream
+from dino.data.dataset import Split
+from dino.data.source import Source, SourceSplit
+
+_NAMED = 5
+"""Classes that an error names."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assignment:
+    """Which images of a part of the source go to a split."""
+
+    split: Split
+    source: SourceSplit
+    chosen: Int64[np.ndarray, " images"]
+
+
+def assigned(source: Source, config: PrepareConfig) -> list[Assignment]:
+    """The images of train, val and test, in this order.
+
+    Splits that the source has stay as they are. Others are held out of its training images,
+    stratified by class, of the labelled ones where only some are. Raises `DataError` when there
+    are not enough.
+    """
+    labels = source.train.labels
+    train = np.arange(len(labels))
+    test_source, val_source = source.test or source.train, source.val or source.train
+    if source.test is not None:
+        if config.test_images is not None:
+            raise DataError(
+                "prepare.test_images: expected null, since this source has a test split, got "
+                f"{config.test_images}; max_test_images limits it"
+            )
+        test = np.arange(len(source.test))
+    elif config.test_images is None:
+        raise DataError(
+            f"prepare.test_images: {config.source} has no test split here; say how many of its "
+            f"{len(train)} images to hold out"
+        )
+    else:
+        train, test = _hold_out(labels, train, "test_images", config.test_images, config.seed + 1)
+    if source.val is not None:
+        val = np.arange(len(source.val))
+    else:
+        train, val = _hold_out(labels, train, "val_images", config.val_images, config.seed)
+    train = train[_at_most(config.max_train_images, labels[train], config.seed)]
+    test = test[_at_most(config.max_test_images, test_source.labels[test], config.seed)]
+    chosen = dict(
+        zip(
+            get_args(Split),
+            ((source.train, train), (val_source, val), (test_source, test)),
+            strict=True,
+        )
+    )
+    for split, (_, images) in chosen.items():
+        if len(images) == 0:
+            raise DataError(f"prepare: the {split} split has no image; add some")
+    return [
+        Assignment(split=split, source=part, chosen=np.sort(images))
+        for split, (part, images) in chosen.items()
+    ]
+
+
+def _hold_out(
+    labels: Int64[np.ndarray, " images"],
+    images: Int64[np.ndarray, " candidates"],
+    key: str,
+    count: int,
+    seed: int,
+) -> tuple[Int64[np.ndarray, " rest"], Int64[np.ndarray, " held_out"]]:
+    """`count` of `images` are held out; the rest comes first."""
+    labelled = images[labels[images] >= 0]
+    candidates = labelled if len(labelled) else images
+    if count >= len(candidates):
+        raise DataError(
+            f"prepare.{key}: expected fewer than the {len(candidates)} training images, got {count}"
+        )
+    rest, held_out = stratified(labels[candidates], len(candidates) - count, seed)
+    unlabelled = np.setdiff1d(images, candidates)
+    return np.concatenate([candidates[rest], unlabelled]), candidates[held_out]
+
+
+def _at_most(
+    most: int | None, labels: Int64[np.ndarray, " images"], seed: int
+) -> Int64[np.ndarray, " chosen"]:
+    if most is None or most >= len(labels):
+        return np.arange(len(labels))
+    return stratified(labels, most, seed)[0]
+
+
+def stratified(
+    labels: Int64[np.ndarray, " images"], count: int, seed: int
+) -> tuple[Int64[np.ndarray, " chosen"], Int64[np.ndarray, " rest"]]:
+    """The indices of `count` images, drawn so that each class keeps its share, and of the others.
+
+    They are scikit-learn's choice where it makes one; what it refuses (on a side fewer images
+    than classes, a class with a single image) is drawn here.
+    """
+    rest = len(labels) - count
+    images_of_class = np.unique(labels, return_counts=True)[1]
+    if min(count, rest) < len(images_of_class) or images_of_class.min() < 2:
+        return _largest_remainders(labels, count, seed)
+    chosen, others = train_test_split(
+        np.arange(len(labels)),
+        train_size=count,
+        test_size=rest,
+        stratify=labels,
+        random_state=seed,
+    )
+    return chosen, others
+
+
+def _largest_remainders(
+    labels: Int64[np.ndarray, " images"], count: int, seed: int
+) -> tuple[Int64[np.ndarray, " chosen"], Int64[np.ndarray, " rest"]]:
+    order = stream(seed).permutation(len(labels))
+    values, counts = np.unique(labels, return_counts=True)
+    shares = counts * count / len(labels)
+    quotas = np.floor(shares).astype(np.int64)
+    # equal remainders go to the first classes
+    quotas[np.argsort(quotas - shares, kind="stable")[: count - quotas.sum()]] += 1
+    of_class = {value: order[labels[order] == value] for value in values}
+    taken = [of_class[value][:quota] for value, quota in zip(values, quotas, strict=True)]
+    chosen = np.sort(np.concatenate(taken))
+    return chosen, np.setdiff1d(order, chosen)
+
+
+def check_classes(split: str, labels: Int64[np.ndarray, " images"], classes: Sequence[str]) -> None:
+    """Raise `DataError` unless `labels`, those of a split, hold every class."""
+    counts = np.bincount(labels[labels >= 0], minlength=len(classes))
+    empty = [name for name, count in zip(classes, counts, strict=True) if count == 0]
+    if empty:
+        raise DataError(
+            f"prepare: expected images of every class in the {split} split, "
+            f"got none of {_some(empty)}; add some or raise prepare's limits"
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
