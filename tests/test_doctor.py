@@ -106,6 +106,20 @@ def test_bundled_images_need_nothing(root: Path, capsys: pytest.CaptureFixture[s
     assert _lines(capsys.readouterr().out)["images"] == "digits, bundled with scikit-learn"
 
 
+def test_images_of_other_sources_are_looked_for(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _set(root, "prepare", source="folder", path=str(root / "photos"))
+    assert doctor(root) == 1
+    assert "- set prepare.path in params.yaml to the images" in capsys.readouterr().out
+    (root / "photos").mkdir()
+    assert doctor(root) == 0
+    assert _lines(capsys.readouterr().out)["images"] == f"folder in {root / 'photos'}"
+    _set(root, "prepare", source="cifar10", path=None)
+    doctor(root)
+    assert _lines(capsys.readouterr().out)["images"] == "cifar10 will be downloaded"
+
+
 def test_a_folder_that_is_no_project_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -139,6 +139,8 @@ def _source(config: PrepareConfig, project: Project) -> Finding:
         return Finding(label=label, text=f"prepared from {config.source}")
     if config.source == "digits":
         return Finding(label=label, text="digits, bundled with scikit-learn")
+    if config.source != "fashion_mnist":
+        return _source_elsewhere(config)
 
     def holds_all(folder: Path) -> bool:
         return all(
@@ -160,6 +162,18 @@ def _source(config: PrepareConfig, project: Project) -> Finding:
     apt = shutil.which("apt-get") is not None and shutil.which("dpkg-deb") is not None
     how = f"Debian's {fashion_mnist.DEBIAN_PACKAGE}" if apt else "torchvision's download"
     return Finding(label=label, text=f"{config.source} will be fetched: {how} (31 MB)")
+
+
+def _source_elsewhere(config: PrepareConfig) -> Finding:
+    if config.path is None:
+        return Finding(label="images", text=f"{config.source} will be downloaded")
+    if Path(config.path).exists():
+        return Finding(label="images", text=f"{config.source} in {config.path}")
+    return Finding(
+        label="images",
+        text=f"{config.path} does not exist",
+        remedy="set prepare.path in params.yaml to the images of prepare.source",
+    )
 
 
 def _folders(root: Path, parameters: Parameters) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ import struct
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from dino.data.sources import fashion_mnist as module
 
@@ -26,3 +27,20 @@ def idx_folder(tmp_path, monkeypatch):
             checksums[f"{name}-ubyte"] = hashlib.sha256(content).hexdigest()
     monkeypatch.setattr(module, "FILES", checksums)
     return folder
+
+
+@pytest.fixture
+def image_file():
+    """Writes an image file: random pixels (or those given), in any mode and format."""
+
+    def write(path, size=(12, 10), mode="RGB", seed=0, pixels=None, **options):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if pixels is None:
+            rng = np.random.default_rng(seed)
+            pixels = rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+        image = Image.fromarray(pixels)
+        image = image if image.mode == mode else image.convert(mode)
+        image.save(path, **options)
+        return path
+
+    return write

@@ -59,3 +59,14 @@ def test_images_in_which_no_box_fits_give_their_centre():
     # a long image: every drawn box is higher than it
     numbers = [1 - 1e-9] * NUMBERS
     assert random_box((100, 10), (1.0, 1.0), numbers) == (43, 0, 13, 10)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 500), (500, 1), (2, 3)])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_extreme_images_have_crops_too(size, mode):
+    config = CropsConfig(global_size_px=28, local_size_px=14, local_crops=3)
+    image = Image.new(mode, size, 100 if mode == "L" else (100, 50, 20))
+    for seed in range(20):
+        crops, local = MultiCrop(config)(image, np.random.default_rng(seed))
+        assert crops.shape == (2, len(mode), 28, 28)
+        assert local.shape == (3, len(mode), 14, 14)

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 from torch.utils.data import DataLoader, Dataset
@@ -42,17 +43,19 @@ class PartFiles(Dataset[Any]):
         config: PrepareConfig,
         folder: Path,
     ) -> None:
-        self.items = [
-            (assignment, position)
-            for assignment in assignments
-            for position in assignment.chosen.tolist()
-        ]
+        self.assignments = assignments
+        self.ends = np.cumsum([len(assignment.chosen) for assignment in assignments])
         self.classes = classes
         self.config = config
         self.folder = folder
 
     def __len__(self) -> int:
-        return -(-len(self.items) // IMAGES_PER_PART)
+        return -(-self.total // IMAGES_PER_PART)
+
+    @property
+    def total(self) -> int:
+        """Images to examine."""
+        return int(self.ends[-1])
 
     def path(self, part: int) -> Path:
         """The file of a part: Arrow, its rows of the manifest among the metadata."""
@@ -60,15 +63,15 @@ class PartFiles(Dataset[Any]):
 
     def images(self, part: int) -> int:
         """How many images are examined in a part."""
-        return min(IMAGES_PER_PART, len(self.items) - part * IMAGES_PER_PART)
+        return min(IMAGES_PER_PART, self.total - part * IMAGES_PER_PART)
 
     def __getitem__(self, part: int) -> int | DinoError:
         """The part's number once its file is there; an error that stops the preparation."""
         start = part * IMAGES_PER_PART
         rows, rejected, images = [], [], []
         try:
-            for assignment, position in self.items[start : start + IMAGES_PER_PART]:
-                examined = examine(assignment, position, self.classes, self.config)
+            for index in range(start, start + self.images(part)):
+                examined = examine(*self._item(index), self.classes, self.config)
                 if isinstance(examined, Rejected):
                     rejected.append(asdict(examined))
                     continue
@@ -87,14 +90,25 @@ class PartFiles(Dataset[Any]):
             return error
         return part
 
-    def read(self, part: int) -> tuple[pa.RecordBatch, Part]:
-        """The images, mapped from the file, and the rest."""
-        reader = pa.ipc.open_file(pa.memory_map(str(self.path(part))))
-        about = json.loads(reader.schema.metadata[_ABOUT])
-        return reader.get_batch(0).replace_schema_metadata(None), Part(
+    def stored(self, part: int) -> pa.RecordBatch:
+        """What images.arrow is to hold of the part, mapped from its file."""
+        return self._open(part).get_batch(0).replace_schema_metadata(None)
+
+    def about(self, part: int) -> Part:
+        """The rest."""
+        about = json.loads(self._open(part).schema.metadata[_ABOUT])
+        return Part(
             rows=pd.DataFrame(about["rows"]),
             rejected=tuple(Rejected(**rejected) for rejected in about["rejected"]),
         )
+
+    def _open(self, part: int) -> pa.RecordBatchFileReader:
+        return pa.ipc.open_file(pa.memory_map(str(self.path(part))))
+
+    def _item(self, index: int) -> tuple[Assignment, int]:
+        which = int(np.searchsorted(self.ends, index, side="right"))
+        chosen = self.assignments[which].chosen
+        return self.assignments[which], int(chosen[index - self.ends[which] + len(chosen)])
 
 
 def make_missing(parts: PartFiles) -> None:
@@ -103,10 +117,10 @@ def make_missing(parts: PartFiles) -> None:
     Raises the `DinoError` that stopped a part, and one for a process that was killed.
     """
     missing = [part for part in range(len(parts)) if not parts.path(part).is_file()]
-    there = len(parts.items) - sum(parts.images(part) for part in missing)
+    there = parts.total - sum(parts.images(part) for part in missing)
     if there:
-        print(f"continuing: {there} of {len(parts.items)} images are there", flush=True)
-    progress = tqdm(total=len(parts.items), initial=there, desc="prepare", unit="images")
+        print(f"continuing: {there} of {parts.total} images are there", flush=True)
+    progress = tqdm(total=parts.total, initial=there, desc="prepare", unit="images")
     with progress:
         for part in _made(parts, missing):
             progress.update(parts.images(part))

@@ -1,7 +1,9 @@
 """From a source to the prepared data set: split, check, store."""
 
 import csv
+import hashlib
 import io
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, fields
@@ -75,18 +77,16 @@ def prepare(
 
 def _identity(source: Source, config: PrepareConfig, assignments: Sequence[Assignment]) -> str:
     """What the parts of a preparation depend on; files count with their size and time."""
-    images = [
-        (
-            assignment.split,
-            assignment.source.ids[position],
-            int(assignment.source.labels[position]),
-            *_state(source, assignment, position),
-        )
-        for assignment in assignments
-        for position in assignment.chosen.tolist()
-    ]
     settings = {key: value for key, value in plain(config).items() if key != "strict"}
-    return fingerprint([settings, list(source.classes), images, code_fingerprint(("data",))])
+    start = fingerprint([settings, list(source.classes), code_fingerprint(("data",))])
+    digest = hashlib.sha256(start.encode())
+    for assignment in assignments:
+        part = assignment.source
+        for position in assignment.chosen.tolist():
+            state = _state(source, assignment, position)
+            image = [assignment.split, part.ids[position], int(part.labels[position]), *state]
+            digest.update(json.dumps(image).encode())
+    return digest.hexdigest()
 
 
 def _state(source: Source, assignment: Assignment, position: int) -> tuple[int, ...]:
@@ -101,7 +101,7 @@ def _state(source: Source, assignment: Assignment, position: int) -> tuple[int, 
 
 
 def _rows(parts: PartFiles) -> tuple[pd.DataFrame, tuple[Rejected, ...]]:
-    found = [parts.read(part)[1] for part in range(len(parts))]
+    found = [parts.about(part) for part in range(len(parts))]
     rows = [part.rows for part in found if len(part.rows)]
     if not rows:
         first = found[0].rejected[0]
@@ -154,7 +154,7 @@ def _store(path: Path, parts: PartFiles) -> None:
         pa.ipc.new_file(sink, IMAGES_SCHEMA) as writer,
     ):
         for part in range(len(parts)):
-            images, _ = parts.read(part)
+            images = parts.stored(part)
             if len(images):
                 writer.write_batch(images)
 

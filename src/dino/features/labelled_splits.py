@@ -53,8 +53,9 @@ def labelled_splits(
 ) -> LabelledSplits:
     """`features`, one row for each row of `manifest`, by split.
 
-    Raises `DataError` for an empty split, an image without a label, and a class without a
-    training image.
+    Training images without a label are left out: pretraining uses them, and nothing else can.
+    Raises `DataError` for an empty split, a val or test image without a label, and a class without
+    a training image.
     """
     splits = {name: _split(features, manifest, name) for name in ("train", "val", "test")}
     counts = torch.bincount(splits["train"].labels, minlength=len(classes)).tolist()
@@ -75,7 +76,9 @@ def _split(
     if len(rows) == 0:
         raise DataError(f"manifest.parquet: the {split} split is empty; correct prepare")
     unlabelled = int((labels < 0).sum())
-    if unlabelled:
+    if unlabelled and split == "train":
+        rows, labels = rows[labels >= 0], labels[labels >= 0]
+    elif unlabelled:
         raise DataError(
             f"manifest.parquet: {unlabelled} of {len(rows)} {split} images have no label; "
             "k-NN and linear classification need one for each"

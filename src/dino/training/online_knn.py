@@ -19,12 +19,13 @@ class OnlineKnn:
     """The teacher's k-NN accuracy on val while it trains; the test images are never looked at."""
 
     def __init__(self, dataset: PreparedDataset, bank_size: int, size_px: int) -> None:
+        self._labels = dataset.manifest["label"].to_numpy(dtype=np.int64)
         train = dataset.indices("train")
+        train = train[self._labels[train] >= 0]
         # spread over the split, since its images may be in the order of their classes
         spread = np.linspace(0, len(train) - 1, min(bank_size, len(train)))
         self._bank = train[np.round(spread).astype(np.int64)]
         self._queries = dataset.indices("val")
-        self._labels = dataset.manifest["label"].to_numpy(dtype=np.int64)
         self._classes = len(dataset.classes)
         self._dataset = dataset
         self._size_px = size_px
@@ -32,8 +33,8 @@ class OnlineKnn:
 
     @property
     def is_possible(self) -> bool:
-        """Whether every image involved has a label."""
-        return bool((self._labels[np.concatenate([self._bank, self._queries])] >= 0).all())
+        """Whether there are training images with a label, and every val image has one."""
+        return len(self._bank) > 0 and bool((self._labels[self._queries] >= 0).all())
 
     @torch.no_grad()
     def top1(self, backbone: nn.Module, device: torch.device) -> float:
