@@ -20,6 +20,13 @@ def test_rows_go_to_the_split_of_the_manifest() -> None:
     assert splits.classes == 2
 
 
+def test_training_images_without_a_label_are_left_out() -> None:
+    manifest = _manifest(["train", "train", "train", "test", "val"], [0, -1, 1, 0, 1])
+    splits = labelled_splits(torch.arange(5.0)[:, None], manifest, ("a", "b"))
+    assert splits.train.features.flatten().tolist() == [0, 2]
+    assert splits.train.labels.tolist() == [0, 1]
+
+
 @pytest.mark.parametrize(
     ("splits", "labels", "message"),
     [

@@ -82,6 +82,7 @@ def _identity(source: Source, config: PrepareConfig, assignments: Sequence[Assig
     digest = hashlib.sha256(start.encode())
     for assignment in assignments:
         part = assignment.source
+        digest.update(part.version.encode())
         for position in assignment.chosen.tolist():
             state = _state(source, assignment, position)
             image = [assignment.split, part.ids[position], int(part.labels[position]), *state]

@@ -34,6 +34,8 @@ class SourceSplit:
     """Raises `OSError` or `UnreadableImageError` for an image that cannot be read."""
     paths: Sequence[str] | None = None
     """Each image's file below the source's root; None: the images are not files."""
+    version: str = ""
+    """Changes with the images where neither ids nor files nor verified checksums tell."""
 
     def __len__(self) -> int:
         return len(self.ids)

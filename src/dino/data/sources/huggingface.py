@@ -70,6 +70,7 @@ def _split(splits: Any, name: str, config: HuggingfaceConfig, title: str) -> Sou
             "prepare.huggingface's train_split, val_split and test_split (null: hold some out)"
         )
     split: Dataset = splits[name]
+    version = str(split._fingerprint)
     columns = [config.image_column]
     if config.mask_column is not None:
         columns.append(config.mask_column)
@@ -96,7 +97,10 @@ def _split(splits: Any, name: str, config: HuggingfaceConfig, title: str) -> Sou
         )
 
     return SourceSplit(
-        ids=[f"{name}/{index:07d}" for index in range(len(split))], labels=labels, read=read
+        ids=[f"{name}/{index:07d}" for index in range(len(split))],
+        labels=labels,
+        read=read,
+        version=version,
     )
 
 

@@ -1,0 +1,87 @@
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pytest
+from datasets.table import embed_table_storage
+from pyarrow import parquet
+
+from dino.core.configuration.prepare import HuggingfaceConfig
+from dino.core.errors import DataError
+from dino.data.sources.huggingface import huggingface
+
+
+@pytest.fixture(autouse=True)
+def _offline(monkeypatch):
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    datasets.disable_progress_bars()
+
+
+@pytest.fixture
+def files(tmp_path, image_file):
+    return [str(image_file(tmp_path / f"{i}.jpg", seed=i)) for i in range(5)]
+
+
+def _table(files, labels, names=("ant", "bee")):
+    features = datasets.Features(
+        {"image": datasets.Image(), "label": datasets.ClassLabel(names=list(names))}
+    )
+    return datasets.Dataset.from_dict({"image": files, "label": labels}, features)
+
+
+def test_the_hubs_parquet_files_are_read(tmp_path, files):
+    data = tmp_path / "imagenet-1k" / "data"
+    data.mkdir(parents=True)
+    for split, chosen, labels in (
+        ("train", files[:3], [1, 0, 1]),
+        ("validation", files[3:], [0, 1]),
+    ):
+        embedded = embed_table_storage(_table(chosen, labels).data.table)
+        parquet.write_table(embedded, data / f"{split}-00000-of-00001.parquet")
+    config = HuggingfaceConfig(test_split="validation")
+    source = huggingface(data.parent, config, tmp_path / "downloads")
+    assert source.classes == ("ant", "bee")
+    assert source.train.labels.tolist() == [1, 0, 1]
+    assert source.test.ids == ["validation/0000000", "validation/0000001"]
+    assert source.test.read(1).encoded == Path(files[4]).read_bytes()
+
+
+def test_a_saved_data_set_is_read(tmp_path, files):
+    masks = [np.full((10, 12), i, dtype=np.uint8) for i in range(5)]
+    table = datasets.Dataset.from_dict(
+        {"photo": files, "kind": ["x", "y", None, "y", "x"], "mask": masks},
+        datasets.Features(
+            {"photo": datasets.Image(), "kind": datasets.Value("string"), "mask": datasets.Image()}
+        ),
+    )
+    datasets.DatasetDict(train=table).save_to_disk(str(tmp_path / "saved"))
+    config = HuggingfaceConfig(
+        image_column="photo", label_column="kind", mask_column="mask", test_split=None
+    )
+    source = huggingface(tmp_path / "saved", config, tmp_path / "downloads")
+    assert source.classes == ("x", "y")
+    assert source.train.labels.tolist() == [0, 1, -1, 1, 0]
+    assert source.test is None
+    assert source.mask_kind == "objects of mask"
+    assert source.train.read(3).mask is not None
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"train_split": "training"}, "expected a split 'training', found train"),
+        ({"test_split": None, "image_column": "x"}, "expected a column 'x', found image, label"),
+        ({"test_split": None, "label_column": "y"}, "expected a column 'y', found image, label"),
+    ],
+)
+def test_what_is_missing_is_named(tmp_path, files, config, message):
+    datasets.DatasetDict(train=_table(files, [0] * 5)).save_to_disk(str(tmp_path / "saved"))
+    with pytest.raises(DataError, match=message):
+        huggingface(tmp_path / "saved", HuggingfaceConfig(**config), tmp_path / "downloads")
+
+
+def test_without_a_network_the_error_says_what_to_do(tmp_path):
+    config = HuggingfaceConfig(name="nobody/nothing")
+    with pytest.raises(DataError, match=r"set prepare\.path in params\.yaml") as caught:
+        huggingface(None, config, tmp_path / "downloads")
+    assert "\n" not in str(caught.value)

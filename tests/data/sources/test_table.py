@@ -1,0 +1,71 @@
+import io
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from dino.core.configuration.prepare import ColumnsConfig
+from dino.core.errors import DataError
+from dino.data.sources.table import manifest
+
+COLUMNS = ColumnsConfig()
+
+
+@pytest.fixture
+def images(tmp_path, image_file):
+    for name in "abcd":
+        image_file(tmp_path / "images" / f"{name}.png")
+    return [f"images/{name}.png" for name in "abcd"]
+
+
+def test_a_csv_names_files_classes_and_splits(tmp_path, images):
+    table = pd.DataFrame(
+        {"path": images, "label": ["NA", "10", None, "2"], "split": ["train", "train", "val", ""]}
+    )
+    table.to_csv(tmp_path / "m.csv", index=False)
+    source = manifest(tmp_path / "m.csv", COLUMNS)
+    assert source.classes == ("2", "10", "NA")
+    assert source.train.ids == [images[0], images[1], images[3]]
+    assert source.train.labels.tolist() == [2, 1, 0]
+    assert source.val.labels.tolist() == [-1]
+    assert source.test is None
+    assert source.train.read(1).encoded == (tmp_path / images[1]).read_bytes()
+
+
+def test_a_parquet_may_have_other_columns(tmp_path, images):
+    table = pd.DataFrame({"file": [str(tmp_path / name) for name in images], "y": [7, None, 3, 3]})
+    table.to_parquet(tmp_path / "m.parquet")
+    columns = ColumnsConfig(path="file", label="y")
+    source = manifest(tmp_path / "m.parquet", columns)
+    assert source.classes == ("3", "7")
+    assert source.train.labels.tolist() == [1, -1, 0, 0]
+    assert source.train.read(0).encoded == (tmp_path / images[0]).read_bytes()
+
+
+def test_masks_are_files_too(tmp_path, images):
+    mask = Image.new("L", (12, 10), 3)
+    mask.save(tmp_path / "mask.png")
+    lines = "path,mask\n" + f"{images[0]},mask.png\n{images[1]},\n"
+    (tmp_path / "m.csv").write_text(lines)
+    source = manifest(tmp_path / "m.csv", COLUMNS)
+    assert source.mask_kind is not None
+    assert Image.open(io.BytesIO(source.train.read(0).mask)).getpixel((0, 0)) == 3
+    assert source.train.read(1).mask is None
+    assert source.classes == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("file\na.png\n", r"expected a column 'path'.*found file; correct prepare\.columns"),
+        ("path\na.png\na.png\n", "a.png is there more than once"),
+        ("path,label\n,x\n", "row 1 has no path"),
+        ("path,split\na.png,dev\n", "expected train, val or test in column 'split', got 'dev'"),
+        ("", "cannot be read as a table of images"),
+    ],
+)
+def test_bad_tables_are_one_clear_line(tmp_path, text, message):
+    (tmp_path / "m.csv").write_text(text)
+    with pytest.raises(DataError, match=message) as caught:
+        manifest(tmp_path / "m.csv", COLUMNS)
+    assert "\n" not in str(caught.value)
