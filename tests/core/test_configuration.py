@@ -216,3 +216,17 @@ def test_crops_do_not_concern_an_architecture_that_is_not_trained() -> None:
         parse(Parameters, values, "params.yaml")
     values["architectures"]["vit"]["weights"] = {"file": "teacher.pth"}
     parse(Parameters, values, "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"source": "folder"}, "expected path to be set with source: folder, got null"),
+        ({"source": "digits", "path": "x"}, "expected path to be null with source: digits"),
+        ({"source": "huggingface"}, "expected path or huggingface.name with source: huggingface"),
+        ({"source": "voc2012", "masks": "all"}, "'instances' or 'classes'"),
+        ({"huggingface": {"column": "x"}}, "prepare.huggingface.column: unknown key"),
+    ],
+)
+def test_a_source_that_lacks_something_is_refused(values, message):
+    assert message in _refusal({**_values(), "prepare": values})
