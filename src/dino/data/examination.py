@@ -51,9 +51,7 @@ def examine(
         mask = _checked_mask(item, image)
     except (OSError, UnreadableImageError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        return Rejected(
-            id=source.ids[position], split=assignment.split, reason=f"cannot be used: {reason}"
-        )
+        return Rejected(id=source.ids[position], split=assignment.split, reason=reason)
     pixels = hashlib.sha256(f"{image.mode} {image.size}".encode() + image.tobytes()).hexdigest()
     encoded: bytes | None = item.encoded
     if config.storage == "pack":

@@ -106,7 +106,7 @@ def _rows(parts: PartFiles) -> tuple[pd.DataFrame, tuple[Rejected, ...]]:
     rows = [part.rows for part in found if len(part.rows)]
     if not rows:
         first = found[0].rejected[0]
-        raise DataError(f"prepare: no image can be used; the first, {first.id}, {first.reason}")
+        raise DataError(f"prepare: no image can be used; the first, {first.id}: {first.reason}")
     return pd.concat(rows, ignore_index=True), tuple(
         rejected for part in found for rejected in part.rejected
     )
@@ -124,7 +124,7 @@ def _text(rejected: Sequence[Rejected], leaks: pd.DataFrame) -> str:
     texts = []
     if rejected:
         first = rejected[0]
-        texts.append(f"{len(rejected)} images in quarantine ({first.id} {first.reason})")
+        texts.append(f"{len(rejected)} images in quarantine ({first.id}: {first.reason})")
     if len(leaks):
         groups = leaks["group"].nunique()
         texts.append(

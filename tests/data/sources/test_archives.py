@@ -65,6 +65,17 @@ def test_a_damaged_archive_leaves_nothing(tmp_path):
         assert not (tmp_path / "folder").exists()
 
 
+def test_a_damaged_archive_undoes_its_neighbours(tmp_path, image_file):
+    with tarfile.open(tmp_path / "good.tar", "w") as archive:
+        archive.add(image_file(tmp_path / "1.png"), "1.png")
+    (tmp_path / "bad.tar").write_bytes(b"no archive")
+    for _ in range(2):
+        unpack(tmp_path / "good.tar", tmp_path / "folder")
+        assert (tmp_path / "folder" / "1.png").is_file()
+        with pytest.raises(DataError, match="cannot be unpacked"):
+            unpack(tmp_path / "bad.tar", tmp_path / "folder")
+
+
 def test_the_checksum_comes_first(tmp_path):
     (tmp_path / "a.tar").write_bytes(b"other bytes")
     archive = Archive(url=None, name="a.tar", md5="0" * 32)

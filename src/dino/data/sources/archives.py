@@ -1,6 +1,7 @@
 """Archives: checked, unpacked once, and nothing of them lands elsewhere."""
 
 import hashlib
+import lzma
 import os
 import shutil
 import socket
@@ -15,6 +16,16 @@ from dino.core.errors import DataError
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
 _NETWORK_TIMEOUT_S = 60
+_UNPACKING_ERRORS = (
+    OSError,
+    EOFError,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    # an encrypted or unknown member of a zip file
+    RuntimeError,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,13 +83,16 @@ def located(
 
 
 def unpacked(path: Path, downloads: Path) -> Path:
-    """The folder with what the archive at `path` holds; a single folder in it is that folder."""
+    """The folder with what the archive at `path` holds; a single folder in it is that folder,
+    unless it is one of a split.
+    """
     status = path.stat()
     key = f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}"
     folder = downloads / "unpacked" / hashlib.sha256(os.fsencode(key)).hexdigest()[:32]
     unpack(path, folder)
     entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
-    return entries[0] if len(entries) == 1 and entries[0].is_dir() else folder
+    single = len(entries) == 1 and entries[0].is_dir() and entries[0].name != "train"
+    return entries[0] if single else folder
 
 
 def unpack(path: Path, folder: Path, md5: str | None = None) -> None:
@@ -104,7 +118,10 @@ def unpack(path: Path, folder: Path, md5: str | None = None) -> None:
             with tarfile.open(path) as tar:
                 # refuses absolute paths, links and members that lead out of the folder, devices
                 tar.extractall(folder, filter="data")
-    except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
+    except _UNPACKING_ERRORS as error:
+        # with what other archives left there, which are unpacked again
+        for other in folder.parent.glob(f"{folder.name}.*.unpacked"):
+            other.unlink()
         shutil.rmtree(folder, ignore_errors=True)
         reason = " ".join(str(error).split())
         raise DataError(
