@@ -139,9 +139,7 @@ def test_nothing_but_bad_images_is_an_error(tmp_path):
     for index in range(12):
         (root / f"{index}.jpg").write_text("no image")
     config = PrepareConfig(source="folder", path=str(root), val_images=4, test_images=4)
-    with pytest.raises(
-        DataError, match=r"can be used; the first, 0\.jpg: not an image file"
-    ):
+    with pytest.raises(DataError, match=r"can be used; the first, 0\.jpg: not an image file"):
         prepare(open_source(config, tmp_path), config, tmp_path / "prepared")
 
 
