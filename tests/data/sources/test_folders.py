@@ -51,6 +51,15 @@ def test_splits_share_their_classes(tmp_path, image_file):
     np.testing.assert_array_equal(source.test.labels, [-1, 0])
 
 
+def test_a_class_may_be_called_train(tmp_path, image_file):
+    for name in ("train/1.png", "bus/2.png"):
+        image_file(tmp_path / name)
+    assert class_folders(tmp_path).classes == ("bus", "train")
+    image_file(tmp_path / "test" / "3.png")
+    with pytest.raises(DataError, match="found bus beside them; move it elsewhere"):
+        class_folders(tmp_path)
+
+
 def test_links_are_followed_once(tmp_path, image_file):
     image_file(tmp_path / "elsewhere" / "1.png")
     images = tmp_path / "images"

@@ -6,9 +6,15 @@ import pytest
 from datasets.table import embed_table_storage
 from pyarrow import parquet
 
-from dino.core.configuration.prepare import HuggingfaceConfig
+from dino.core.configuration.prepare import HuggingfaceConfig, PrepareConfig
 from dino.core.errors import DataError
+from dino.data import parts
+from dino.data.preparation import prepare
+from dino.data.sources.catalogue import open_source
 from dino.data.sources.huggingface import huggingface
+
+# where there are fewer cores than a test asks for
+pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +50,21 @@ def test_the_hubs_parquet_files_are_read(tmp_path, files):
     assert source.train.labels.tolist() == [1, 0, 1]
     assert source.test.ids == ["validation/0000000", "validation/0000001"]
     assert source.test.read(1).encoded == Path(files[4]).read_bytes()
+
+
+def test_several_processes_read_the_same(tmp_path, image_file, monkeypatch):
+    files = [str(image_file(tmp_path / f"{i}.png", seed=i)) for i in range(40)]
+    tables = {"train": _table(files, [0, 1] * 20), "test": _table(files[:4], [0, 1] * 2)}
+    datasets.DatasetDict(tables).save_to_disk(str(tmp_path / "saved"))
+    config = PrepareConfig(source="huggingface", path=str(tmp_path / "saved"), val_images=4)
+    monkeypatch.setattr(parts, "IMAGES_PER_PART", 10)
+    for cores in (1, 2):
+        monkeypatch.setattr(parts, "cores", lambda cores=cores: cores)
+        description = prepare(open_source(config, tmp_path), config, tmp_path / str(cores))
+        assert description["counts"] == {"train": 36, "val": 4, "test": 4}
+        assert description["leaks"] == 8
+    one, two = ((tmp_path / name / "images.arrow").read_bytes() for name in "12")
+    assert one == two
 
 
 def test_a_saved_data_set_is_read(tmp_path, files):

@@ -1,5 +1,6 @@
 """Folders of images: unlabelled, or with a folder for each class."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from dino.core.errors import DataError
@@ -15,20 +16,27 @@ def folder(root: Path) -> Source:
     """All images below `root`, unlabelled; `train`, `val` and `test` there are the splits."""
     splits = {
         split: split_of_files(root, [ImageFile(path=path, label=-1) for path in paths])
-        for split, paths in _paths(root).items()
+        for split, paths in _paths(root, _split_folders(root)).items()
     }
     return _source(root, (), splits)
 
 
-def class_folders(root: Path, names: dict[str, str] | None = None) -> Source:
+def class_folders(
+    root: Path,
+    names: Mapping[str, str] | None = None,
+    split_folders: Mapping[str, str] | None = None,
+) -> Source:
     """All images below `root`; the folder below the root, or below its split's, is the class.
 
     Classes are in the order of their folders' names; `names` gives some of them another name.
-    Images that lie in no class's folder are for the quarantine.
+    Images that lie in no class's folder are for the quarantine. `split_folders` says which folders
+    are read as which splits, where that is known.
     """
-    paths = _paths(root)
+    if split_folders is None:
+        split_folders = _split_folders(root)
+    paths = _paths(root, split_folders)
     # the name of the split is a part of the path where the root holds splits
-    depth = 0 if _split_folders(root) == {} else 1
+    depth = 1 if split_folders else 0
     folders = sorted(
         {
             parts[depth]
@@ -57,21 +65,28 @@ def class_folders(root: Path, names: dict[str, str] | None = None) -> Source:
     return _source(root, tuple((names or {}).get(name, name) for name in folders), splits)
 
 
-def _paths(root: Path) -> dict[str, list[str]]:
+def _paths(root: Path, split_folders: Mapping[str, str]) -> dict[str, list[str]]:
     """The images of each split that the root holds; all of them are train where it holds none."""
-    if not root.is_dir():
-        raise DataError(f"{root}: expected a folder of images; correct prepare.path in params.yaml")
-    splits = _split_folders(root)
-    if not splits:
+    if not split_folders:
         return {"train": image_paths(root)}
-    return {split: image_paths(root, below) for split, below in splits.items()}
+    return {split: image_paths(root, below) for split, below in split_folders.items()}
 
 
 def _split_folders(root: Path) -> dict[str, str]:
-    found = {
-        split: name for split, names in SPLITS.items() for name in names if (root / name).is_dir()
-    }
-    return found if "train" in found else {}
+    """The folders of splits in `root`; none where `train` is but one class among others."""
+    if not root.is_dir():
+        raise DataError(f"{root}: expected a folder of images; correct prepare.path in params.yaml")
+    inside = {path.name for path in root.iterdir() if path.is_dir() and path.name[0] != "."}
+    found = {split: name for split, names in SPLITS.items() for name in names if name in inside}
+    others = sorted(inside - set(found.values()))
+    if "train" not in found or (others and len(found) == 1):
+        return {}
+    if others:
+        raise DataError(
+            f"{root}: expected the splits' folders alone ({', '.join(found.values())}), found "
+            f"{others[0]} beside them; move it elsewhere"
+        )
+    return found
 
 
 def _source(root: Path, classes: tuple[str, ...], splits: dict[str, SourceSplit]) -> Source:

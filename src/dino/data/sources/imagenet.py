@@ -18,6 +18,7 @@ TRAIN, VAL, DEVKIT = (
 )
 KAGGLE = Path("ILSVRC") / "Data" / "CLS-LOC"
 KAGGLE_TRUTH = "LOC_val_solution.csv"
+SPLITS = {"train": "train", "val": "val"}
 IMAGENETTE = ("imagenette2-160", "imagenette2-320", "imagenette2")
 """Folders of the sizes that are published; downloaded is the second."""
 
@@ -41,7 +42,7 @@ def imagenet(path: Path, downloads: Path) -> Source:
                 f"{path}: expected ImageNet's {split}/ there, or {TRAIN}, {VAL} and {DEVKIT}; "
                 "correct prepare.path in params.yaml"
             )
-    source = class_folders(root)
+    source = class_folders(root, split_folders=SPLITS)
     if any(child.is_dir() for child in (root / "val").iterdir()):
         return replace(source, val=None, test=source.val)
     truth = _truth(path, downloads)
@@ -68,7 +69,7 @@ def imagenette(path: Path | None, downloads: Path) -> Source:
     archive = Archive(url=url, name=url.rsplit("/", 1)[1], md5=md5)
     folder = located(path, "train", [archive], downloads, "Imagenette", below=("", *IMAGENETTE))
     names = {wnid: names[0] for wnid, names in Imagenette._WNID_TO_CLASS.items()}
-    source = class_folders(folder, names)
+    source = class_folders(folder, names, SPLITS)
     return replace(source, val=None, test=source.val)
 
 
