@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from dino.core.artifacts import fingerprint, replacing, write_json, write_text
 from dino.core.configuration.prepare import PrepareConfig
 from dino.core.errors import DataError
 from dino.core.provenance import code_fingerprint, plain
-from dino.data.dataset import DESCRIPTION, IMAGES, IMAGES_SCHEMA, LEAKS, MANIFEST, QUARANTINE
+from dino.data.dataset import DESCRIPTION, IMAGES, IMAGES_SCHEMA, LEAKS, MANIFEST, QUARANTINE, Split
 from dino.data.examination import Rejected
 from dino.data.parts import PartFiles, make_missing
 from dino.data.source import Source
@@ -38,32 +38,21 @@ def prepare(
     class without an image in one, and files that `config.storage` cannot refer to.
     """
     assignments = assigned(source, config)
-    for assignment in assignments:
-        labels = assignment.source.labels[assignment.chosen]
-        check_classes(assignment.split, labels, source.classes)
-        if config.storage == "index" and (source.root is None or assignment.source.paths is None):
-            raise DataError(
-                f"prepare.storage: expected copy or pack, since the images of {config.source} are "
-                "no files of their own, got index"
-            )
+    _check_assignments(assignments, source, config)
     work = work or folder / "work"
     kept = work / _identity(source, config, assignments)[:16]
     parts = PartFiles(assignments, source.classes, config, kept)
     make_missing(parts)
     manifest, rejected = _rows(parts)
     leaks = _leaks(manifest)
-    if config.strict and (rejected or len(leaks)):
-        _report(kept, rejected, leaks)
-        raise DataError(
-            f"prepare.strict: {_text(rejected, leaks)}; see quarantine.csv and leaks.csv in {kept}"
-        )
-    for assignment in assignments:
-        labels = manifest["label"].to_numpy(np.int64)[manifest["split"] == assignment.split]
-        if len(labels) == 0:
-            raise DataError(f"prepare: no image of the {assignment.split} split can be used")
-        check_classes(assignment.split, labels, source.classes)
-    if rejected or len(leaks):
-        print(f"prepare: {_text(rejected, leaks)}; see quarantine.csv and leaks.csv", flush=True)
+    # beside the parts too, where an error leaves them
+    _report(kept, rejected, leaks)
+    text = _text(rejected, leaks)
+    if config.strict and text:
+        raise DataError(f"prepare.strict: {text}; see quarantine.csv and leaks.csv in {kept}")
+    _check_manifest(manifest, source.classes)
+    if text:
+        print(f"prepare: {text}; see quarantine.csv and leaks.csv in {folder}", flush=True)
     _store(folder / IMAGES, parts)
     with replacing(folder / MANIFEST) as temporary:
         manifest.drop(columns="pixels_sha256").to_parquet(temporary, index=False)
@@ -73,6 +62,28 @@ def prepare(
     write_json(folder / DESCRIPTION, description)
     shutil.rmtree(work, ignore_errors=True)
     return description
+
+
+def _check_assignments(
+    assignments: Sequence[Assignment], source: Source, config: PrepareConfig
+) -> None:
+    """What can be known before the first image is read."""
+    for assignment in assignments:
+        labels = assignment.source.labels[assignment.chosen]
+        check_classes(assignment.split, labels, source.classes)
+        if config.storage == "index" and (source.root is None or assignment.source.paths is None):
+            raise DataError(
+                f"prepare.storage: expected copy or pack, since the images of {config.source} are "
+                "no files of their own, got index"
+            )
+
+
+def _check_manifest(manifest: pd.DataFrame, classes: tuple[str, ...]) -> None:
+    for split in get_args(Split):
+        labels = manifest["label"].to_numpy(np.int64)[manifest["split"] == split]
+        if len(labels) == 0:
+            raise DataError(f"prepare: no image of the {split} split can be used; add some")
+        check_classes(split, labels, classes)
 
 
 def _identity(source: Source, config: PrepareConfig, assignments: Sequence[Assignment]) -> str:
@@ -178,9 +189,7 @@ def _describe(source: Source, config: PrepareConfig, manifest: pd.DataFrame) -> 
     return description | {
         "source": config.source,
         "classes": list(source.classes),
-        "counts": {
-            split: int((manifest["split"] == split).sum()) for split in ("train", "val", "test")
-        },
+        "counts": {split: int((manifest["split"] == split).sum()) for split in get_args(Split)},
         "mask_kind": source.mask_kind,
         "smallest_px": sizes.min().tolist(),
         "largest_px": sizes.max().tolist(),
