@@ -56,7 +56,9 @@ def test_an_unknown_key_is_named():
         ("pretrain.crops.local_scale", [0.1, 1.5]),
         ("pretrain.loss.student_temperature", 0),
         ("knn.temperature", "warm"),
-        ("attention.mass", 1.0),
+        ("attention.masses", [0.6, 1.0]),
+        ("attention.masses", [0.6, 0.6]),
+        ("attention.objects", "instances"),
         ("prepare.source", "imagenet22k"),
         ("pretrain.loss.warmup_teacher_temperature_epochs", 99),
         ("knn.headline", 7),
@@ -185,7 +187,8 @@ def test_evaluation_defaults_are_the_references():
     assert (FeaturesConfig().resize_px, FeaturesConfig().crop_px) == (256, 224)
     assert FeaturesConfig().last_blocks == 4
     assert AttentionConfig().image_size_px == 480
-    assert AttentionConfig().mass == 0.6
+    assert AttentionConfig().headline == "paper@0.6"
+    assert AttentionConfig().masses == (0.6, 0.8)
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,8 @@ def test_the_box_has_the_share_of_the_training_masks(dataset: PreparedDataset) -
     assert result.area_share == pytest.approx(np.mean(shares))
     assert result.jaccard is not None
     assert 20 < result.jaccard < 100
+    assert result.interval is not None
+    assert result.interval[0] < result.jaccard < result.interval[1]
 
 
 @pytest.mark.parametrize("inverted", [False, True])
@@ -78,3 +80,19 @@ def test_without_masks_there_is_a_reason(dataset: PreparedDataset) -> None:
     unmasked = replace(dataset, manifest=dataset.manifest.assign(has_mask=False))
     assert otsu(unmasked, CONFIG).reason == "no test image has a mask"
     assert centre_box(unmasked, CONFIG).reason == "no test image has a mask"
+
+
+def test_void_pixels_are_left_out_of_the_baselines_too(
+    dataset: PreparedDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # void is what Otsu's threshold finds but the truth does not know
+    bright = otsu_mask(np.asarray(dataset.image(0).convert("RGB")))
+    objects = np.where(bright, 255, 0).astype(np.uint8)
+    objects[np.argwhere(bright)[0][0], np.argwhere(bright)[0][1]] = 1
+    image = dataset.image(0)
+    monkeypatch.setattr(PreparedDataset, "image", lambda self, index: image)
+    monkeypatch.setattr(PreparedDataset, "objects", lambda self, index: objects)
+    config = AttentionConfig(image_size_px=8, images=1)
+    assert otsu(dataset, config).jaccard == 100
+    as_background = otsu(dataset, replace(config, void="background")).jaccard
+    assert as_background == pytest.approx(100 / bright.sum())

@@ -1,10 +1,11 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from dino.core.configuration.attention import AttentionConfig
 from dino.data.dataset import PreparedDataset
-from dino.evaluation.masked_images import scored_images
+from dino.evaluation.masked_images import scored_images, selection_images
 
 
 def test_images_are_spread_evenly_over_the_test_split(dataset: PreparedDataset) -> None:
@@ -37,7 +38,37 @@ def test_at_the_images_own_size_pixels_and_masks_stay_as_they_are(
     pixels, masks = next(images.batches())
     index = int(images.indices[0])
     assert np.array_equal(pixels[0, :, :, 0], np.asarray(dataset.image(index)))
-    assert np.array_equal(masks[0], dataset.mask(index))
+    assert np.array_equal(masks[0], dataset.objects(index))
+
+
+def test_a_head_is_selected_on_training_images(dataset: PreparedDataset) -> None:
+    images = selection_images(dataset, AttentionConfig(image_size_px=16, selection_images=50))
+    assert images.indices.tolist() == dataset.indices("train")[::3].tolist()
+
+
+@pytest.mark.parametrize(
+    ("objects", "void", "expected"),
+    [
+        ("foreground", "ignore", [0, 1, 1, 255]),
+        ("foreground", "background", [0, 1, 1, 0]),
+        ("objects", "ignore", [0, 1, 2, 255]),
+        ("objects", "background", [0, 1, 2, 0]),
+    ],
+)
+def test_the_truth_is_as_the_protocol_says(
+    objects: str,
+    void: str,
+    expected: list[int],
+    dataset: PreparedDataset,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # one number in each quarter of the image
+    quarters = np.array([[0, 1], [2, 255]], dtype=np.uint8)
+    monkeypatch.setattr(PreparedDataset, "objects", lambda self, index: quarters)
+    config = AttentionConfig(image_size_px=4, images=1, objects=objects, void=void)
+    _, truth = next(scored_images(dataset, config).batches())
+    enlarged = np.reshape(expected, (2, 2)).repeat(2, axis=0).repeat(2, axis=1)
+    assert np.array_equal(truth[0], enlarged)
 
 
 def test_examples_take_turns_between_classes(dataset: PreparedDataset) -> None:

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from dino.reporting.figures.attention_maps import attention_maps
+from dino.reporting.figures.attention_ranking import attention_ranking
 from dino.reporting.figures.catalogue import all_pictures
 from dino.reporting.figures.training_curves import POINTS_PER_CURVE, thinned
 from dino.reporting.picture import Picture, house_style
@@ -25,8 +26,8 @@ def pictures(results: Results) -> dict[str, Picture]:
     return _pictures(results)
 
 
-def test_there_are_three_figures_as_png_and_svg(pictures: dict[str, Picture]) -> None:
-    assert set(pictures) == {"training_curves", "accuracy", "attention_maps"}
+def test_there_are_four_figures_as_png_and_svg(pictures: dict[str, Picture]) -> None:
+    assert set(pictures) == {"training_curves", "accuracy", "attention_maps", "attention_ranking"}
     for picture in pictures.values():
         image = Image.open(io.BytesIO(picture.png))
         assert image.width == 1500
@@ -46,6 +47,8 @@ def test_captions_and_alternatives_carry_numbers(pictures: dict[str, Picture]) -
     assert "random init 69.50 %" in pictures["accuracy"].alternative
     assert "over 2 epochs" in pictures["training_curves"].alternative
     assert "45.00 %" in pictures["attention_maps"].alternative
+    assert "from 81 % to 12 %" in pictures["attention_ranking"].alternative
+    assert "of 1000, by the paper's protocol with 60 %" in pictures["attention_ranking"].caption
 
 
 def test_missing_attention_is_a_figure_that_says_why(no_attention: Results) -> None:
@@ -53,6 +56,19 @@ def test_missing_attention_is_a_figure_that_says_why(no_attention: Results) -> N
         picture = attention_maps(no_attention)
     assert "resnet50-dino-s0: resnet50 has no [CLS] token" in picture.alternative
     assert Image.open(io.BytesIO(picture.png)).width == 1500
+
+
+def test_nothing_to_rank_is_a_figure_that_says_so(no_attention: Results) -> None:
+    with house_style():
+        picture = attention_ranking(no_attention)
+    assert "No run has attention masks" in picture.alternative
+
+
+def test_a_few_images_are_ranked_without_words_for_the_rows(one_run: Results) -> None:
+    run = one_run.runs[0]
+    maps = {key: value[:4] if "ranked" in key else value for key, value in run.maps.items()}
+    with house_style():
+        assert attention_ranking(replace(one_run, runs=(replace(run, maps=maps),))).png
 
 
 def test_runs_without_attention_are_named_beside_those_that_have_it(
@@ -76,7 +92,7 @@ def test_twenty_runs_of_twelve_heads_and_a_single_step_are_drawn(one_run: Result
         replace(run, name=f"arch_{i}-dino-s0", architecture=f"arch_{i}", maps=maps, log=log)
         for i in range(20)
     )
-    assert len(_pictures(replace(one_run, runs=runs))) == 3
+    assert len(_pictures(replace(one_run, runs=runs))) == 4
 
 
 def test_a_mask_of_nothing_has_no_outline(one_run: Results) -> None:

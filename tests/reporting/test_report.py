@@ -30,7 +30,7 @@ OUTPUTS = {
     ),
     *(
         f"figures/{figure}.{kind}"
-        for figure in ("training_curves", "accuracy", "attention_maps")
+        for figure in ("training_curves", "accuracy", "attention_maps", "attention_ranking")
         for kind in ("png", "svg")
     ),
 }
@@ -142,7 +142,7 @@ def test_the_page_is_well_formed_and_its_anchors_exist(outline: _Outline) -> Non
 
 
 def test_every_figure_has_words_in_its_place(outline: _Outline) -> None:
-    assert len(outline.images) == 3
+    assert len(outline.images) == 4
     assert all(len(image["alt"] or "") > 40 for image in outline.images)
 
 

@@ -15,6 +15,14 @@ def test_a_run_has_its_test_scores_at_the_headline_k_rounded_to_two_decimals(
         "linear_top5": 99.5,
         "linear_best_top1": 81.26,
         "attention_jaccard": 45.0,
+        "attention_jaccard_low": 43.5,
+        "attention_jaccard_high": 46.5,
+        "attention_fixed_head_jaccard": 40.0,
+        "attention_fixed_head_jaccard_low": 38.5,
+        "attention_fixed_head_jaccard_high": 41.5,
+        "attention_mean_heads_jaccard": 20.0,
+        "attention_mean_heads_jaccard_low": 18.5,
+        "attention_mean_heads_jaccard_high": 21.5,
     }
 
 
@@ -40,8 +48,12 @@ def test_what_needs_no_network_stands_once(results: Results) -> None:
         "linear_top5": 99.5,
         "linear_best_top1": 85.86,
     }
-    assert baselines["centre_box"] == {"attention_jaccard": 51.24}
-    assert baselines["otsu"] == {"attention_jaccard": 80.0}
+    assert baselines["centre_box"] == {
+        "attention_jaccard": 51.24,
+        "attention_jaccard_low": 50.5,
+        "attention_jaccard_high": 52.0,
+    }
+    assert baselines["otsu"]["attention_jaccard"] == 80.0
 
 
 def test_the_dataset_is_described_without_its_list_of_classes(results: Results) -> None:
@@ -59,6 +71,7 @@ def test_a_backbone_without_attention_has_no_jaccard_nor_has_the_mean_of_such(
 ) -> None:
     summary = summarise(no_attention)
     assert summary["runs"]["resnet50-dino-s0"]["attention_jaccard"] is None
+    assert summary["runs"]["resnet50-dino-s0"]["attention_jaccard_low"] is None
     assert summary["baselines"]["random_init"]["attention_jaccard"] is None
     json.dumps(summary, allow_nan=False)
 

@@ -60,7 +60,19 @@ def test_attention_stands_beside_random_init_box_and_otsu(results: Results) -> N
     assert rows.loc["random-init attention, vit_micro_7", "best_single_head"] == 27.0
     assert rows.loc["centre box", "attention_jaccard"] == 51.24
     assert rows.loc["Otsu's threshold", "attention_jaccard"] == 80.0
-    assert "1000 images of test at 56 px, 60 % of the attention's mass" in table.caption
+    assert rows.loc["DINO attention, vit_micro_7-dino-s0", "low"] == 43.5
+    assert rows.loc["centre box", "high"] == 52.0
+    assert "1000 images of test at 56 px; truth: approximate: non-zero pixels" in table.caption
+
+
+def test_every_protocol_and_mass_has_a_row(results: Results) -> None:
+    rows = _read_csv(attention_table(results, summarise(results)))
+    of_run = [name for name in rows.index if name.startswith("DINO attention, vit_micro_7-dino-s0")]
+    assert len(of_run) == 6
+    row = rows.loc["DINO attention, vit_micro_7-dino-s0: best_head_fixed@0.8"]
+    assert (row["attention_jaccard"], row["minus_random_init"]) == (41.0, 13.0)
+    assert row["protocol"] == "80 % of the mass, head: best of the training images"
+    assert rows.loc["random-init attention, vit_nano_7: mean_of_heads@0.6", "low"] == 22.5
 
 
 def test_missing_attention_is_empty_and_says_why(no_attention: Results) -> None:

@@ -75,7 +75,7 @@ PARAMETERS: dict[str, Any] = {
     "features": {"resize_px": 8, "crop_px": 8, "last_blocks": 1},
     "knn": {"neighbours": [5, 10], "headline": 5},
     "linear": {"epochs": 2, "batch_size": 50},
-    "attention": {"image_size_px": 16, "images": 20, "examples": 2},
+    "attention": {"image_size_px": 16, "images": 20, "selection_images": 20, "examples": 2},
 }
 
 

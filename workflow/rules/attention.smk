@@ -11,6 +11,7 @@ rule attention:
     output:
         "artifacts/{run}/attention_maps.npz",
         "results/runs/{run}/attention.json",
+        "results/runs/{run}/attention_images.csv",
         "results/runs/{run}/provenance/attention.json",
     log:
         "logs/attention/{run}.log",

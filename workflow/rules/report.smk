@@ -11,6 +11,7 @@ rule report:
                 "results/runs/{run}/knn.json",
                 "results/runs/{run}/linear.json",
                 "results/runs/{run}/attention.json",
+                "results/runs/{run}/attention_images.csv",
                 "results/runs/{run}/provenance/pretrain.json",
                 "results/runs/{run}/provenance/export.json",
                 "results/runs/{run}/provenance/features.json",
@@ -34,6 +35,7 @@ rule report:
         "results/figures/training_curves.svg",
         "results/figures/accuracy.svg",
         "results/figures/attention_maps.svg",
+        "results/figures/attention_ranking.svg",
         report(
             "results/report.html",
             category="Report",
@@ -53,6 +55,11 @@ rule report:
             "results/figures/attention_maps.png",
             category="Figures",
             caption="../report/attention_maps.rst",
+        ),
+        report(
+            "results/figures/attention_ranking.png",
+            category="Figures",
+            caption="../report/attention_ranking.rst",
         ),
         report(
             "results/tables/accuracy.csv",

@@ -70,6 +70,10 @@ class RunPaths:
         return self.artifacts / "attention_maps.npz"
 
     @property
+    def attention_images(self) -> Path:
+        return self.results / "attention_images.csv"
+
+    @property
     def results(self) -> Path:
         """Folder of its numbers; the report depends on results/runs as a whole (see dvc.yaml)."""
         return self.root / "results" / "runs" / self.name

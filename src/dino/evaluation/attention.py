@@ -1,32 +1,49 @@
 """Segmentation of the object by the attention of [CLS] (paper: section 4.2.2).
 
-The reference never released its code for this number. The protocol here: each head's mask keeps
-the top share of its attention, upsampled to pixels; an image counts with its best head; the
-result is the mean over images. The best head is chosen with the truth, as in the paper, so
-the number measures what the heads contain, not a segmentation that one could make blindly.
+The reference never released its code for this number, so that the protocols here are named with
+every result. A mask keeps the top share of a map's attention, upsampled to pixels. `paper`: an
+object counts with its best head, chosen with the truth, so the number measures what the heads
+contain, not a segmentation that one could make blindly. `best_head_fixed`: with the head that is
+the best of the training images. `mean_of_heads`: with the mask of the mean of the heads' maps.
+An image has the mean of its objects, the result is the mean over images.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Bool, Float, Float32, Float64
 from torch import Tensor, nn
 
-from dino.core.configuration.attention import AttentionConfig
+from dino.core.configuration.attention import AttentionConfig, protocol_key
 from dino.core.precision import best_device
 from dino.data.dataset import PreparedDataset
 from dino.data.normalisation import normalised
-from dino.evaluation.masked_images import NO_MASKS, SPLIT, MaskedImages, scored_images
+from dino.evaluation.masked_images import (
+    NO_MASKS,
+    NO_TRAINING_MASKS,
+    SELECTION_SPLIT,
+    SPLIT,
+    MaskedImages,
+    scored_images,
+    selection_images,
+)
 from dino.features.attention_maps import (
     cls_attention,
     masks_of_mass,
     no_cls_attention,
     upsampled,
 )
-from dino.metrics.jaccard import jaccard
+from dino.metrics.intervals import mean_interval
+from dino.metrics.jaccard import object_jaccards
 from dino.model.backbone import ReferencePositionVit
+
+ObjectJaccards = Float64[np.ndarray, "_objects _masks"]
+"""Of one image, 0 to 1: each of its objects, whose number is its own, with the mask of each head,
+and last with that of the heads' mean.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,111 +51,141 @@ class AttentionProtocol:
     """How the numbers were made."""
 
     image_size_px: int
-    mass: float
     images: int
     """Number of images scored."""
     masks: str | None
     """What the true masks are."""
+    objects: str
+    void: str
+    selection_images: int
+    """Number of images that best_head_fixed chose its head on."""
     split: str = SPLIT
-    head: str = "best per image"
+    selection_split: str = SELECTION_SPLIT
 
 
 @dataclass(frozen=True, kw_only=True)
-class AttentionResult:
-    """Jaccard indices in percent."""
+class AttentionScore:
+    """Jaccard indices in percent of one protocol with one mass."""
 
     jaccard: float | None
-    """Mean over images of the best head; None where there is no such number."""
+    """Mean over images; None where there is no such number."""
+    interval: tuple[float, float] | None
+    """Its 95 % bootstrap interval over images."""
     per_head: tuple[float, ...]
     """Mean over images of each head."""
-    reason: str | None
+    head: int | None = None
+    """The one head of best_head_fixed, counted from 0."""
+    reason: str | None = None
     """Why there is no number."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Scored:
-    maps: Float32[np.ndarray, "batch heads rows columns"]
-    masks: Bool[np.ndarray, "batch heads size size"]
-    jaccards: Float64[np.ndarray, "batch heads"]
+class ImageScores:
+    """What the images add to a score."""
+
+    jaccards: Float64[np.ndarray, " images"]
+    """In percent."""
+    heads: tuple[str, ...]
+    """The heads chosen, counted from 0, one for each object; none for mean_of_heads."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionResult:
+    """The scores of one backbone by `protocol_key`; none where it has no [CLS] attention."""
+
+    scores: dict[str, AttentionScore]
+    images: dict[str, ImageScores]
+    """Without the scores that have no number."""
+    reason: str | None
+    """Why there are no scores."""
 
 
 def attention_protocol(dataset: PreparedDataset, config: AttentionConfig) -> AttentionProtocol:
     """The protocol of `attention` on this data set."""
     return AttentionProtocol(
         image_size_px=config.image_size_px,
-        mass=config.mass,
         images=len(scored_images(dataset, config)),
         masks=dataset.description["mask_kind"],
+        objects=config.objects,
+        void=config.void,
+        selection_images=len(selection_images(dataset, config)),
     )
 
 
 def attention(
     backbone: nn.Module, dataset: PreparedDataset, config: AttentionConfig
 ) -> AttentionResult:
-    """The Jaccard index of the masks of `backbone`'s last block."""
+    """The Jaccard indices of the masks of `backbone`'s last block, by every protocol and mass."""
     images = scored_images(dataset, config)
     reason = no_cls_attention(backbone) or (None if len(images) else NO_MASKS)
     if reason is not None:
-        return AttentionResult(jaccard=None, per_head=(), reason=reason)
+        return AttentionResult(scores={}, images={}, reason=reason)
     assert isinstance(backbone, ReferencePositionVit)
-    scores = np.concatenate([batch.jaccards for batch in _score_all(backbone, images, config)])
-    return AttentionResult(
-        jaccard=100 * best_head_jaccard(scores),
-        per_head=tuple((100 * scores.mean(axis=0)).tolist()),
-        reason=None,
-    )
+    tables = _measured(backbone, images, config)
+    selection: dict[float, list[ObjectJaccards]] = {mass: [] for mass in config.masses}
+    if "best_head_fixed" in config.protocols:
+        selection = _measured(backbone, selection_images(dataset, config), config)
+    scores, of_images = {}, {}
+    for protocol in config.protocols:
+        for mass in config.masses:
+            key, fixed = protocol_key(protocol, mass), None
+            per_head = tuple((100 * _per_head(tables[mass])).tolist())
+            if protocol == "best_head_fixed":
+                if not selection[mass]:
+                    scores[key] = AttentionScore(
+                        jaccard=None, interval=None, per_head=per_head, reason=NO_TRAINING_MASKS
+                    )
+                    continue
+                fixed = int(_per_head(selection[mass]).argmax())
+            of_images[key] = image_scores(protocol, tables[mass], fixed)
+            scores[key] = AttentionScore(
+                jaccard=float(of_images[key].jaccards.mean()),
+                interval=mean_interval(of_images[key].jaccards),
+                per_head=per_head,
+                head=fixed,
+            )
+    return AttentionResult(scores=scores, images=of_images, reason=None)
 
 
-def attention_examples(
-    teacher: nn.Module, random_init: nn.Module, dataset: PreparedDataset, config: AttentionConfig
-) -> dict[str, np.ndarray]:
-    """Maps and masks of a few scored images of different classes, as arrays for a figure.
+def image_scores(
+    protocol: str, tables: Sequence[ObjectJaccards], fixed_head: int | None = None
+) -> ImageScores:
+    """The Jaccard index of each image by `protocol`, and its heads.
 
-    Without [CLS] attention, or without masks, all arrays have no image.
+    `fixed_head`: the one of best_head_fixed.
     """
-    images = scored_images(dataset, config).of_each_class(config.examples)
-    size_px = config.image_size_px
-    arrays = {
-        "image_index": np.zeros(0, dtype=np.int64),
-        "class_name": np.zeros(0, dtype=np.str_),
-        "image": np.zeros((0, size_px, size_px, 3), dtype=np.uint8),
-        "mask": np.zeros((0, size_px, size_px), dtype=bool),
-        "teacher_maps": np.zeros((0, 0, 0, 0), dtype=np.float32),
-        "random_init_maps": np.zeros((0, 0, 0, 0), dtype=np.float32),
-        "teacher_masks": np.zeros((0, 0, size_px, size_px), dtype=bool),
-        "teacher_jaccard": np.zeros((0, 0)),
-        "patch_size_px": np.array(0),
-    }
-    if not isinstance(teacher, ReferencePositionVit) or len(images) == 0:
-        return arrays
-    assert isinstance(random_init, ReferencePositionVit)
-    of_teacher = list(_score_all(teacher, images, config))
-    of_random = list(_score_all(random_init, images, config))
-    names = dataset.manifest["class_name"].to_numpy()[images.indices]
-    return {
-        "image_index": images.indices,
-        "class_name": names.astype(np.str_),
-        "image": np.concatenate([pixels for pixels, _ in images.batches()]),
-        "mask": np.concatenate([truth for _, truth in images.batches()]),
-        "teacher_maps": np.concatenate([batch.maps for batch in of_teacher]),
-        "random_init_maps": np.concatenate([batch.maps for batch in of_random]),
-        "teacher_masks": np.concatenate([batch.masks for batch in of_teacher]),
-        "teacher_jaccard": np.concatenate([batch.jaccards for batch in of_teacher]),
-        "patch_size_px": np.array(patch_size_px(teacher)),
-    }
+    if protocol == "paper":
+        values = [table[:, :-1].max(axis=1).mean() for table in tables]
+        heads = [" ".join(map(str, table[:, :-1].argmax(axis=1))) for table in tables]
+    elif protocol == "best_head_fixed":
+        assert fixed_head is not None
+        values = [table[:, fixed_head].mean() for table in tables]
+        heads = [" ".join([str(fixed_head)] * len(table)) for table in tables]
+    else:
+        values = [table[:, -1].mean() for table in tables]
+        heads = [""] * len(tables)
+    return ImageScores(jaccards=100 * np.array(values, dtype=np.float64), heads=tuple(heads))
 
 
-def head_jaccards(
-    masks: Bool[np.ndarray, "images heads height width"],
-    truth: Bool[np.ndarray, "images height width"],
-) -> Float64[np.ndarray, "images heads"]:
-    """The Jaccard index, 0 to 1, of each head's mask."""
-    return jaccard(masks, truth[:, None])
+def image_table(
+    results: dict[str, AttentionResult], images: MaskedImages, config: AttentionConfig
+) -> pd.DataFrame:
+    """One row an image: id, class_name, and for every model, protocol and mass the Jaccard index
+    in percent and, where a head is chosen, the heads of its objects, counted from 0.
 
-
-def best_head_jaccard(jaccards: Float64[np.ndarray, "images heads"]) -> float:
-    """The mean over images of their best heads."""
-    return float(jaccards.max(axis=1).mean())
+    What was not measured is empty.
+    """
+    columns = images.dataset.manifest[["id", "class_name"]].iloc[images.indices]
+    table = columns.reset_index(drop=True)
+    for model, result in results.items():
+        for protocol in config.protocols:
+            for mass in config.masses:
+                key = protocol_key(protocol, mass)
+                scores = result.images.get(key)
+                table[f"{model}_{key}"] = np.nan if scores is None else scores.jaccards
+                if protocol != "mean_of_heads":
+                    table[f"{model}_{key}_head"] = "" if scores is None else scores.heads
+    return table
 
 
 def pixel_masks(
@@ -154,14 +201,46 @@ def patch_size_px(backbone: ReferencePositionVit) -> int:
     return int(backbone.patch_embed.patch_size[0])
 
 
-def _score_all(
-    backbone: ReferencePositionVit, images: MaskedImages, config: AttentionConfig
-) -> Iterator[_Scored]:
+@dataclass(frozen=True, kw_only=True)
+class AttentionBatch:
+    """A few images, what is true of them, and their masks by mass: of each head, then of the
+    mean of the heads.
+    """
+
+    maps: Float32[np.ndarray, "batch heads rows columns"]
+    masks: dict[float, Bool[np.ndarray, "batch masks size size"]]
+    tables: dict[float, list[ObjectJaccards]]
+
+
+def attention_batches(
+    backbone: ReferencePositionVit, images: MaskedImages, masses: Sequence[float]
+) -> Iterator[AttentionBatch]:
+    """The attention of the last block on all of `images`, in their order."""
     device = best_device()
     backbone = backbone.to(device).eval()
     for pixels, truth in images.batches():
         batch = normalised(torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device))
         with torch.no_grad():
             maps = cls_attention(backbone, batch)
-        masks = pixel_masks(maps, config.mass, patch_size_px(backbone))
-        yield _Scored(maps=maps.cpu().numpy(), masks=masks, jaccards=head_jaccards(masks, truth))
+        with_mean = torch.cat([maps, maps.mean(dim=1, keepdim=True)], dim=1)
+        masks = {mass: pixel_masks(with_mean, mass, patch_size_px(backbone)) for mass in masses}
+        tables = {
+            mass: [object_jaccards(*pair) for pair in zip(masks[mass], truth, strict=True)]
+            for mass in masses
+        }
+        yield AttentionBatch(maps=maps.cpu().numpy(), masks=masks, tables=tables)
+
+
+def _measured(
+    backbone: ReferencePositionVit, images: MaskedImages, config: AttentionConfig
+) -> dict[float, list[ObjectJaccards]]:
+    tables: dict[float, list[ObjectJaccards]] = {mass: [] for mass in config.masses}
+    for batch in attention_batches(backbone, images, config.masses):
+        for mass in config.masses:
+            tables[mass] += batch.tables[mass]
+    return tables
+
+
+def _per_head(tables: Sequence[ObjectJaccards]) -> Float64[np.ndarray, " heads"]:
+    """The mean over images of each head, 0 to 1."""
+    return np.mean([table[:, :-1].mean(axis=0) for table in tables], axis=0)

@@ -1,10 +1,11 @@
 """What needs no training: raw pixels, a centred box, Otsu's threshold."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, Float32, Float64, UInt8
 from PIL import Image
 from skimage.filters import threshold_otsu
 from torch import Tensor
@@ -13,18 +14,26 @@ from torchvision.transforms.functional import center_crop, resize
 
 from dino.core.configuration.attention import AttentionConfig
 from dino.data.dataset import PreparedDataset
-from dino.evaluation.masked_images import NO_MASKS, scored_images
-from dino.metrics.jaccard import jaccard
+from dino.evaluation.masked_images import (
+    NO_MASKS,
+    NO_TRAINING_MASKS,
+    MaskedImages,
+    scored_images,
+)
+from dino.metrics.intervals import mean_interval
+from dino.metrics.jaccard import object_jaccards
 
 RAW_SIDE_PX = 32
 
 
 @dataclass(frozen=True, kw_only=True)
 class CentreBoxResult:
-    """A centred square box, scored on the images of `attention`."""
+    """A centred square box, scored on the images and objects of `attention`."""
 
     jaccard: float | None
     """In percent; None where there is no number."""
+    interval: tuple[float, float] | None
+    """Its 95 % bootstrap interval over images."""
     area_share: float | None
     """Share of the image that the box covers."""
     reason: str | None
@@ -32,10 +41,12 @@ class CentreBoxResult:
 
 @dataclass(frozen=True, kw_only=True)
 class OtsuResult:
-    """Otsu's threshold, scored on the images of `attention`."""
+    """Otsu's threshold, scored on the images and objects of `attention`."""
 
     jaccard: float | None
     """In percent; None where there is no number."""
+    interval: tuple[float, float] | None
+    """Its 95 % bootstrap interval over images."""
     reason: str | None
 
 
@@ -62,17 +73,30 @@ def _pixels(image: Image.Image, small: bool) -> Float32[np.ndarray, " dim"]:
 
 
 def centre_box(dataset: PreparedDataset, config: AttentionConfig) -> CentreBoxResult:
-    """A centred box whose share of the area is the mean share of the objects in train."""
+    """A centred box whose share of the area is the mean share of the foreground in train."""
     images = scored_images(dataset, config)
-    share = _mean_object_share(dataset)
+    share = _mean_foreground_share(dataset)
     if len(images) == 0 or share is None:
-        reason = NO_MASKS if len(images) == 0 else "no training image has a mask"
-        return CentreBoxResult(jaccard=None, area_share=share, reason=reason)
+        reason = NO_MASKS if len(images) == 0 else NO_TRAINING_MASKS
+        return CentreBoxResult(jaccard=None, interval=None, area_share=share, reason=reason)
     box = box_mask(share, config.image_size_px)
-    scores = [jaccard(np.broadcast_to(box, truth.shape), truth) for _, truth in images.batches()]
+    scores = _jaccards(images, lambda _: box)
     return CentreBoxResult(
-        jaccard=100 * float(np.concatenate(scores).mean()), area_share=share, reason=None
+        jaccard=float(scores.mean()), interval=mean_interval(scores), area_share=share, reason=None
     )
+
+
+def _jaccards(
+    images: MaskedImages,
+    mask_of: Callable[[UInt8[np.ndarray, "size size 3"]], Bool[np.ndarray, "size size"]],
+) -> Float64[np.ndarray, " images"]:
+    """In percent, of one mask with each object of its image, the mean over the objects."""
+    scores = [
+        object_jaccards(mask_of(image)[None], truth).mean()
+        for pixels, truths in images.batches()
+        for image, truth in zip(pixels, truths, strict=True)
+    ]
+    return 100 * np.array(scores)
 
 
 def box_mask(area_share: float, size_px: int) -> Bool[np.ndarray, "size size"]:
@@ -84,7 +108,7 @@ def box_mask(area_share: float, size_px: int) -> Bool[np.ndarray, "size size"]:
     return mask
 
 
-def _mean_object_share(dataset: PreparedDataset) -> float | None:
+def _mean_foreground_share(dataset: PreparedDataset) -> float | None:
     masks = (dataset.mask(int(index)) for index in dataset.indices("train"))
     shares = [mask.mean() for mask in masks if mask is not None]
     return float(np.mean(shares)) if shares else None
@@ -94,12 +118,9 @@ def otsu(dataset: PreparedDataset, config: AttentionConfig) -> OtsuResult:
     """Otsu's threshold on the grey image."""
     images = scored_images(dataset, config)
     if len(images) == 0:
-        return OtsuResult(jaccard=None, reason=NO_MASKS)
-    scores = [
-        jaccard(np.stack([otsu_mask(image) for image in pixels]), truth)
-        for pixels, truth in images.batches()
-    ]
-    return OtsuResult(jaccard=100 * float(np.concatenate(scores).mean()), reason=None)
+        return OtsuResult(jaccard=None, interval=None, reason=NO_MASKS)
+    scores = _jaccards(images, otsu_mask)
+    return OtsuResult(jaccard=float(scores.mean()), interval=mean_interval(scores), reason=None)
 
 
 def otsu_mask(pixels: UInt8[np.ndarray, "height width 3"]) -> Bool[np.ndarray, "height width"]:

@@ -4,14 +4,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Int64, UInt8
+from jaxtyping import Int64, UInt8
 from PIL import Image
 
 from dino.core.configuration.attention import AttentionConfig
 from dino.data.dataset import PreparedDataset, Split
+from dino.metrics.jaccard import VOID
 
 SPLIT: Split = "test"
+SELECTION_SPLIT: Split = "train"
 NO_MASKS = "no test image has a mask"
+NO_TRAINING_MASKS = "no training image has a mask"
 _BATCH_PIXELS = 2**21
 """Pixels in a batch: 9 images of 480 px, so that attention over their patches stays small."""
 _LARGEST_BATCH = 64
@@ -19,11 +22,11 @@ _LARGEST_BATCH = 64
 
 @dataclass(frozen=True, kw_only=True)
 class MaskedImages:
-    """Images of a data set that have a mask of their object, resized to squares."""
+    """Images of a data set whose objects are known, resized to squares."""
 
     dataset: PreparedDataset
     indices: Int64[np.ndarray, " images"]
-    size_px: int
+    config: AttentionConfig
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -31,13 +34,19 @@ class MaskedImages:
     def batches(
         self,
     ) -> Iterator[
-        tuple[UInt8[np.ndarray, "batch size size 3"], Bool[np.ndarray, "batch size size"]]
+        tuple[UInt8[np.ndarray, "batch size size 3"], UInt8[np.ndarray, "batch size size"]]
     ]:
-        """RGB pixels (bicubic) and masks (nearest), True on the object."""
-        size = min(_LARGEST_BATCH, max(1, _BATCH_PIXELS // self.size_px**2))
+        """RGB pixels (bicubic) and truth (nearest): 0 background, objects from 1, 255 void.
+
+        As the protocol has them: foreground is one object, and void may be background.
+        """
+        size = min(_LARGEST_BATCH, max(1, _BATCH_PIXELS // self.config.image_size_px**2))
         for start in range(0, len(self.indices), size):
             pairs = [self._pair(index) for index in self.indices[start : start + size].tolist()]
-            yield np.stack([pixels for pixels, _ in pairs]), np.stack([mask for _, mask in pairs])
+            yield (
+                np.stack([pixels for pixels, _ in pairs]),
+                np.stack([truth for _, truth in pairs]),
+            )
 
     def of_each_class(self, count: int) -> "MaskedImages":
         """At most `count` of the images: the first of each class, then the second, and so on."""
@@ -50,19 +59,34 @@ class MaskedImages:
 
     def _pair(
         self, index: int
-    ) -> tuple[UInt8[np.ndarray, "size size 3"], Bool[np.ndarray, "size size"]]:
-        side = (self.size_px, self.size_px)
+    ) -> tuple[UInt8[np.ndarray, "size size 3"], UInt8[np.ndarray, "size size"]]:
+        side = (self.config.image_size_px, self.config.image_size_px)
         image = self.dataset.image(index).convert("RGB").resize(side, Image.Resampling.BICUBIC)
-        mask = self.dataset.mask(index)
-        assert mask is not None
-        resized = Image.fromarray(mask).resize(side, Image.Resampling.NEAREST)
-        return np.asarray(image), np.asarray(resized, dtype=bool)
+        objects = self.dataset.objects(index)
+        assert objects is not None
+        truth = np.array(Image.fromarray(objects).resize(side, Image.Resampling.NEAREST))
+        void = truth == VOID
+        if self.config.objects == "foreground":
+            truth[truth > 0] = 1
+        truth[void] = VOID if self.config.void == "ignore" else 0
+        return np.asarray(image), truth
 
 
 def scored_images(dataset: PreparedDataset, config: AttentionConfig) -> MaskedImages:
     """The test images that have a mask, at most `config.images`, spread evenly over the split."""
-    indices = dataset.indices(SPLIT)
+    return _spread(dataset, config, SPLIT, config.images)
+
+
+def selection_images(dataset: PreparedDataset, config: AttentionConfig) -> MaskedImages:
+    """The training images with a mask that a head is chosen on, spread evenly over the split."""
+    return _spread(dataset, config, SELECTION_SPLIT, config.selection_images)
+
+
+def _spread(
+    dataset: PreparedDataset, config: AttentionConfig, split: Split, most: int
+) -> MaskedImages:
+    indices = dataset.indices(split)
     indices = indices[dataset.manifest["has_mask"].to_numpy(dtype=bool)[indices]]
-    count = min(config.images, len(indices))
+    count = min(most, len(indices))
     chosen = np.arange(count) * len(indices) // max(count, 1)
-    return MaskedImages(dataset=dataset, indices=indices[chosen], size_px=config.image_size_px)
+    return MaskedImages(dataset=dataset, indices=indices[chosen], config=config)

@@ -1,7 +1,10 @@
 """The Jaccard index of masks."""
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, UInt8
+
+VOID = 255
+"""In the truth: a pixel of which it says nothing. 0 is background, the rest are objects."""
 
 
 def jaccard(
@@ -11,3 +14,17 @@ def jaccard(
     intersection = (masks & truth).sum(axis=(-2, -1))
     union = (masks | truth).sum(axis=(-2, -1))
     return np.where(union == 0, 1.0, intersection / np.maximum(union, 1))
+
+
+def object_jaccards(
+    masks: Bool[np.ndarray, "masks height width"], truth: UInt8[np.ndarray, "height width"]
+) -> Float64[np.ndarray, "objects masks"]:
+    """The Jaccard index of every mask with every object of one image, by the objects' number.
+
+    Void pixels count neither in intersection nor in union. An image without an object has an
+    empty one.
+    """
+    numbers = 1 + np.flatnonzero(np.bincount(truth.ravel(), minlength=256)[1:VOID])
+    objects = truth == numbers[:, None, None] if len(numbers) else np.zeros((1, *truth.shape), bool)
+    scored = np.broadcast_to(masks & (truth != VOID), (len(objects), *masks.shape))
+    return jaccard(scored, objects[:, None])

@@ -17,10 +17,12 @@ def summarise(results: Results) -> dict[str, Any]:
     """Dataset, scores of every run, and scores of the baselines; percentages of the test split.
 
     `knn_*` count the headline number of neighbours; `linear_*` are those of the last epoch,
-    `linear_best_top1` of the epoch that was best on val. `attention_jaccard` is null for a
-    backbone without [CLS] attention. The random-init baseline is each run's own teacher before
-    step 0: the mean over runs, and over the runs of each architecture. Equal results give equal
-    values: nothing here depends on when or where the stages ran.
+    `linear_best_top1` of the epoch that was best on val. `attention_jaccard` is that of the first
+    protocol with the first mass, `attention_fixed_head_jaccard` and `attention_mean_heads_jaccard`
+    of the two others with that mass; null for a backbone without [CLS] attention. `*_low` and
+    `*_high` are the ends of 95 % intervals. The random-init baseline is each run's own teacher
+    before step 0: the mean over runs, and over the runs of each architecture. Equal results give
+    equal values: nothing here depends on when or where the stages ran.
     """
     random_init = {run.name: _scores_of_run(run, RANDOM_INIT) for run in results.runs}
     baselines = results.baselines
@@ -45,8 +47,8 @@ def summarise(results: Results) -> dict[str, Any]:
                     for architecture in results.architectures
                 },
             },
-            "centre_box": _rounded({"attention_jaccard": baselines["centre_box"]["jaccard"]}),
-            "otsu": _rounded({"attention_jaccard": baselines["otsu"]["jaccard"]}),
+            "centre_box": _rounded(_jaccard_scores("attention", baselines["centre_box"])),
+            "otsu": _rounded(_jaccard_scores("attention", baselines["otsu"])),
         },
     }
 
@@ -79,8 +81,29 @@ def _scores_of_run(run: RunResults, model: str) -> Scores:
     return {
         **_knn_scores(run.knn[model], str(run.knn["headline"])),
         **_linear_scores(run.linear[model]),
-        "attention_jaccard": run.attention[model]["jaccard"],
+        **_attention_scores(run.attention, model),
     }
+
+
+def _attention_scores(attention: dict[str, Any], model: str) -> Scores:
+    headline = attention["headline"]
+    mass = headline.partition("@")[2]
+    scores: Scores = {}
+    for name, key in (
+        ("attention", headline),
+        ("attention_fixed_head", f"best_head_fixed@{mass}"),
+        ("attention_mean_heads", f"mean_of_heads@{mass}"),
+    ):
+        score = attention[model]["scores"].get(key, {"jaccard": None, "interval": None})
+        scores |= _jaccard_scores(name, score)
+    return scores
+
+
+def _jaccard_scores(name: str, score: dict[str, Any]) -> Scores:
+    """The Jaccard index of `score` and the ends of its interval, under `name`_jaccard."""
+    low, high = score["interval"] or (None, None)
+    key = f"{name}_jaccard"
+    return {key: score["jaccard"], f"{key}_low": low, f"{key}_high": high}
 
 
 def _knn_scores(accuracies: dict[str, Any], headline: str) -> Scores:

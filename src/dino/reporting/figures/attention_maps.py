@@ -54,8 +54,9 @@ def _has_maps(run: RunResults) -> bool:
 
 
 def _jaccard(run: RunResults) -> str:
-    value = run.attention[TEACHER]["jaccard"]
-    return "not measured" if value is None else f"{value:.2f} %"
+    mass = run.attention["headline"].partition("@")[2]
+    scores = run.attention[TEACHER]["scores"].get(f"paper@{mass}")
+    return "not measured" if scores is None else f"{scores['jaccard']:.2f} %"
 
 
 def _nothing(reasons: dict[str, Any]) -> Picture:

@@ -4,6 +4,7 @@ from typing import Any
 
 from dino.reporting.figures.accuracy import accuracy
 from dino.reporting.figures.attention_maps import attention_maps
+from dino.reporting.figures.attention_ranking import attention_ranking
 from dino.reporting.figures.training_curves import training_curves
 from dino.reporting.picture import Picture, house_style
 from dino.reporting.results import Results
@@ -19,4 +20,5 @@ def all_pictures(results: Results, summary: dict[str, Any], prototypes: int) -> 
             accuracy(results, summary),
             training_curves(results, summary, prototypes),
             attention_maps(results),
+            attention_ranking(results),
         )

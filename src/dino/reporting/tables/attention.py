@@ -1,5 +1,6 @@
-"""Attention masks beside random init and trivial masks."""
+"""Attention masks by every protocol, beside random init and trivial masks."""
 
+from collections.abc import Iterable
 from statistics import fmean
 from typing import Any
 
@@ -11,52 +12,55 @@ from dino.reporting.table import Table, frame
 HEADINGS = {
     "mask": "Mask",
     "attention_jaccard": "Jaccard",
+    "low": "95 % low",
+    "high": "95 % high",
     "minus_random_init": "Above random init",
     "best_single_head": "Best single head",
     "protocol": "Protocol",
     "note": "Note",
 }
+PROTOCOLS = {
+    "paper": "head: best per object",
+    "best_head_fixed": "head: best of the training images",
+    "mean_of_heads": "mean of the heads",
+}
 
 
 def attention_table(results: Results, summary: dict[str, Any]) -> Table:
-    """Jaccard of the attention masks, of the same before step 0, and of two trivial masks."""
-    random_init = summary["baselines"]["random_init"]["by_architecture"]
+    """Jaccard of the attention masks, of the same before step 0, and of two trivial masks.
+
+    The headline's protocol gives a row each its plain name.
+    """
+    of_architecture = {
+        architecture: [run.attention for run in results.runs if run.architecture == architecture]
+        for architecture in results.architectures
+    }
     rows: list[dict[str, Any]] = []
     for run in results.runs:
-        jaccard = summary["runs"][run.name]["attention_jaccard"]
-        before = random_init[run.architecture]["attention_jaccard"]
+        for key in _keys(run.attention):
+            row = _row(f"{run.kind} attention, {run.name}", key, [run.attention], TEACHER)
+            before = _row("", key, of_architecture[run.architecture], RANDOM_INIT)
+            points = difference(row["attention_jaccard"], before["attention_jaccard"])
+            rows.append(row | {"minus_random_init": points})
+    for architecture, seeds in of_architecture.items():
+        name = f"random-init attention, {architecture}"
+        rows += [_row(name, key, seeds, RANDOM_INIT) for key in _keys(seeds[0])]
+    for name, label in (("centre_box", "centre box"), ("otsu", "Otsu's threshold")):
+        scores = summary["baselines"][name]
         rows.append(
             {
-                "mask": f"{run.kind} attention, {run.name}",
-                "attention_jaccard": jaccard,
-                "minus_random_init": difference(jaccard, before),
-            }
-            | _protocol_columns(run.attention, TEACHER)
-        )
-    for architecture, scores in random_init.items():
-        seeds = [run.attention for run in results.runs if run.architecture == architecture]
-        columns = [_protocol_columns(attention, RANDOM_INIT) for attention in seeds]
-        heads = [c["best_single_head"] for c in columns if c["best_single_head"] is not None]
-        rows.append(
-            {
-                "mask": f"random-init attention, {architecture}",
+                "mask": label,
                 "attention_jaccard": scores["attention_jaccard"],
+                "low": scores["attention_jaccard_low"],
+                "high": scores["attention_jaccard_high"],
+                "note": results.baselines[name].get("reason"),
             }
-            | columns[0]
-            | {"best_single_head": round(fmean(heads), DECIMALS) if heads else None}
         )
-    rows += [
-        {
-            "mask": label,
-            "attention_jaccard": summary["baselines"][key]["attention_jaccard"],
-            "note": results.baselines[key].get("reason"),
-        }
-        for key, label in (("centre_box", "centre box"), ("otsu", "Otsu's threshold"))
-    ]
     return Table(
         name="attention",
         caption=(
-            "Jaccard index in percent between a mask and the foreground, mean over images. "
+            "Jaccard index in percent between a mask and the truth, mean over images, with its "
+            "95 % bootstrap interval over images; rows of random init are means over seeds. "
             + protocol_sentence(results)
         ),
         headings=HEADINGS,
@@ -65,20 +69,43 @@ def attention_table(results: Results, summary: dict[str, Any]) -> Table:
 
 
 def protocol_sentence(results: Results) -> str:
-    """The protocol of the attention masks, in words."""
+    """What all protocols of the attention masks share, in words."""
     protocol = results.runs[0].attention["protocol"]
     return (
-        f"Protocol: {protocol['images']} images of {protocol['split']} at "
-        f"{protocol['image_size_px']} px, {100 * protocol['mass']:g} % of the attention's mass, "
-        f"head: {protocol['head']}; ground-truth masks: {protocol['masks'] or 'none'}."
+        f"{protocol['images']} images of {protocol['split']} at {protocol['image_size_px']} px; "
+        f"truth: {protocol['masks'] or 'none'}, scored as {protocol['objects']}; void pixels: "
+        f"{protocol['void']}; a fixed head is chosen on {protocol['selection_images']} images of "
+        f"{protocol['selection_split']}."
     )
 
 
-def _protocol_columns(attention: dict[str, Any], model: str) -> dict[str, Any]:
-    protocol, scores = attention["protocol"], attention[model]
-    per_head = scores.get("per_head")
-    return {
-        "best_single_head": round(max(per_head), DECIMALS) if per_head else None,
-        "protocol": f"{100 * protocol['mass']:g} % of the mass, head: {protocol['head']}",
-        "note": scores.get("reason"),
+def _keys(attention: dict[str, Any]) -> Iterable[str]:
+    """The protocols measured, or that of the headline where none was."""
+    scores = attention[TEACHER]["scores"]
+    return sorted(scores, key=lambda key: key != attention["headline"]) or [attention["headline"]]
+
+
+def _row(name: str, key: str, seeds: list[dict[str, Any]], model: str) -> dict[str, Any]:
+    nothing = {
+        "jaccard": None,
+        "interval": None,
+        "per_head": [],
+        "reason": seeds[0][model]["reason"],
     }
+    scores = [attention[model]["scores"].get(key, nothing) for attention in seeds]
+    intervals = [score["interval"] or (None, None) for score in scores]
+    protocol, _, mass = key.partition("@")
+    return {
+        "mask": name if key == seeds[0]["headline"] else f"{name}: {key}",
+        "attention_jaccard": _mean(score["jaccard"] for score in scores),
+        "low": _mean(low for low, _ in intervals),
+        "high": _mean(high for _, high in intervals),
+        "best_single_head": _mean(max(score["per_head"], default=None) for score in scores),
+        "protocol": f"{100 * float(mass):g} % of the mass, {PROTOCOLS[protocol]}",
+        "note": scores[0]["reason"],
+    }
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    measured = [value for value in values if value is not None]
+    return round(fmean(measured), DECIMALS) if measured else None
