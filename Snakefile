@@ -21,6 +21,7 @@ include: "workflow/rules/knn.smk"
 include: "workflow/rules/linear.smk"
 include: "workflow/rules/attention.smk"
 include: "workflow/rules/card.smk"
+include: "workflow/rules/class_map.smk"
 include: "workflow/rules/baselines.smk"
 include: "workflow/rules/report.smk"
 
@@ -38,5 +39,6 @@ rule all:
         expand(rules.linear.output, run=RUNS),
         expand(rules.attention.output, run=RUNS),
         expand(rules.card.output, run=RUNS),
+        expand(rules.class_map.output, run=RUNS),
         rules.baselines.output,
         rules.report.output,

@@ -20,6 +20,7 @@ STAGES = {
     "linear": ("train a linear classifier on the frozen features", True),
     "attention": ("score the [CLS] attention as a segmentation of the object", True),
     "card": ("describe the exported teacher in a README.md beside it", True),
+    "class_map": ("arrange the classes by their mean features", True),
     "baselines": ("score what needs no training: raw pixels, centre box, Otsu's threshold", False),
     "report": ("write summary.json, tables, figures and report.html", False),
 }

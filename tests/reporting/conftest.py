@@ -49,7 +49,11 @@ def write_project(
             "image_size_px": [28, 28],
         },
     )
-    raw_pixels = {"knn": _knn(84.6), "linear": _linear(85.6)}
+    raw_pixels = {
+        "knn": _knn(84.6),
+        "linear": _linear(85.6),
+        "class_map": _class_arrangement(0.5),
+    }
     write_json(
         project.results / "baselines.json",
         {
@@ -134,10 +138,34 @@ def _write_run(paths: Any, score: float, without_attention: bool) -> None:
         {"epochs": 3, "teacher": _linear(score + 1), "random_init": _linear(score - 7)},
     )
     write_json(paths.result("attention"), _attention(without_attention))
+    write_json(paths.result("class_map"), _class_map())
     paths.artifacts.mkdir(parents=True)
     np.savez(paths.attention_maps, **_maps(without_attention))
     for stage in PER_RUN:
         write_json(paths.provenance(stage), {"stage": stage, "wall_seconds": 2.5})
+
+
+def _class_map() -> dict[str, Any]:
+    return {
+        "split": "test",
+        "classes": [str(digit) for digit in range(10)],
+        "superclass_of": ["even", "odd"] * 5,
+        "teacher": _class_arrangement(0.654),
+        "random_init": _class_arrangement(0.25),
+    }
+
+
+def _class_arrangement(spearman: float) -> dict[str, Any]:
+    """Class i is at (i, i²), so that the first two meet first, and then the others in turn."""
+    return {
+        "distances": [[abs(i - j) / 10 for j in range(10)] for i in range(10)],
+        "linkage": [[0, 1, 0.1, 2]] + [[i, 8 + i, 0.1 * i, i + 1] for i in range(2, 10)],
+        "coordinates": [[i, i * i] for i in range(10)],
+        "coordinates_reason": None,
+        "spearman": spearman,
+        "spearman_interval": [spearman - 0.1, spearman + 0.1],
+        "spearman_reason": None,
+    }
 
 
 def _knn(top1: float) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 import io
 import math
 from dataclasses import replace
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 from dino.reporting.figures.attention_maps import attention_maps
 from dino.reporting.figures.attention_ranking import attention_ranking
 from dino.reporting.figures.catalogue import all_pictures
+from dino.reporting.figures.class_map import class_map
 from dino.reporting.figures.training_curves import POINTS_PER_CURVE, thinned
 from dino.reporting.picture import Picture, house_style
 from dino.reporting.results import Results
@@ -26,8 +28,14 @@ def pictures(results: Results) -> dict[str, Picture]:
     return _pictures(results)
 
 
-def test_there_are_four_figures_as_png_and_svg(pictures: dict[str, Picture]) -> None:
-    assert set(pictures) == {"training_curves", "accuracy", "attention_maps", "attention_ranking"}
+def test_there_are_five_figures_as_png_and_svg(pictures: dict[str, Picture]) -> None:
+    assert set(pictures) == {
+        "training_curves",
+        "accuracy",
+        "attention_maps",
+        "attention_ranking",
+        "class_map",
+    }
     for picture in pictures.values():
         image = Image.open(io.BytesIO(picture.png))
         assert image.width == 1500
@@ -48,6 +56,8 @@ def test_captions_and_alternatives_carry_numbers(pictures: dict[str, Picture]) -
     assert "over 2 epochs" in pictures["training_curves"].alternative
     assert "45.00 %" in pictures["attention_maps"].alternative
     assert "from 81 % to 12 %" in pictures["attention_ranking"].alternative
+    assert "with the superclasses 0.65" in pictures["class_map"].caption
+    assert "order: 9, 8, 7, 6, 5, 4, 3, 2, 0, 1." in pictures["class_map"].alternative
     assert "of 1000, by the paper's protocol with 60 %" in pictures["attention_ranking"].caption
 
 
@@ -71,6 +81,32 @@ def test_a_few_images_are_ranked_without_words_for_the_rows(one_run: Results) ->
         assert attention_ranking(replace(one_run, runs=(replace(run, maps=maps),))).png
 
 
+def _with_class_map(results: Results, scores: dict[str, Any], **changes: Any) -> Results:
+    run = results.runs[0]
+    changed = {**run.class_map, **changes, "teacher": {**run.class_map["teacher"], **scores}}
+    return replace(results, runs=(replace(run, class_map=changed),))
+
+
+def test_classes_without_superclasses_have_one_colour_and_no_number(one_run: Results) -> None:
+    scores = {"spearman": None, "spearman_reason": "class_map.superclasses is null"}
+    with house_style():
+        picture = class_map(_with_class_map(one_run, scores, superclass_of=None))
+    assert "no number (class_map.superclasses is null)" in picture.caption
+
+
+def test_too_few_classes_for_a_map_still_have_a_dendrogram(one_run: Results) -> None:
+    scores = {"coordinates": None, "coordinates_reason": "a map needs at least 4 classes"}
+    with house_style():
+        assert class_map(_with_class_map(one_run, scores)).png
+
+
+def test_a_data_set_without_labels_has_a_figure_that_says_so(one_run: Results) -> None:
+    run = replace(one_run.runs[0], class_map={"reason": "the data set has no labels"})
+    with house_style():
+        picture = class_map(replace(one_run, runs=(run,)))
+    assert picture.alternative == "No map of the classes: the data set has no labels."
+
+
 def test_runs_without_attention_are_named_beside_those_that_have_it(
     results: Results, no_attention: Results
 ) -> None:
@@ -92,7 +128,7 @@ def test_twenty_runs_of_twelve_heads_and_a_single_step_are_drawn(one_run: Result
         replace(run, name=f"arch_{i}-dino-s0", architecture=f"arch_{i}", maps=maps, log=log)
         for i in range(20)
     )
-    assert len(_pictures(replace(one_run, runs=runs))) == 4
+    assert len(_pictures(replace(one_run, runs=runs))) == 5
 
 
 def test_a_mask_of_nothing_has_no_outline(one_run: Results) -> None:

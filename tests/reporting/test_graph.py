@@ -31,6 +31,8 @@ def test_arrows_that_a_longer_path_implies_are_left_out() -> None:
         ("linear", "card"),
         ("attention", "card"),
         ("card", "report"),
+        ("features", "class_map"),
+        ("class_map", "report"),
         ("baselines", "report"),
     }
 

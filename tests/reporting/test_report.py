@@ -25,12 +25,18 @@ OUTPUTS = {
     "report.html",
     *(
         f"tables/{table}.{kind}"
-        for table in ("accuracy", "attention", "parameters")
+        for table in ("accuracy", "attention", "class_map", "parameters")
         for kind in ("csv", "md", "tex")
     ),
     *(
         f"figures/{figure}.{kind}"
-        for figure in ("training_curves", "accuracy", "attention_maps", "attention_ranking")
+        for figure in (
+            "training_curves",
+            "accuracy",
+            "attention_maps",
+            "attention_ranking",
+            "class_map",
+        )
         for kind in ("png", "svg")
     ),
 }
@@ -142,7 +148,7 @@ def test_the_page_is_well_formed_and_its_anchors_exist(outline: _Outline) -> Non
 
 
 def test_every_figure_has_words_in_its_place(outline: _Outline) -> None:
-    assert len(outline.images) == 4
+    assert len(outline.images) == 5
     assert all(len(image["alt"] or "") > 40 for image in outline.images)
 
 

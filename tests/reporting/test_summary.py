@@ -23,6 +23,9 @@ def test_a_run_has_its_test_scores_at_the_headline_k_rounded_to_two_decimals(
         "attention_mean_heads_jaccard": 20.0,
         "attention_mean_heads_jaccard_low": 18.5,
         "attention_mean_heads_jaccard_high": 21.5,
+        "class_map_spearman": 0.65,
+        "class_map_spearman_low": 0.55,
+        "class_map_spearman_high": 0.75,
     }
 
 
@@ -47,6 +50,9 @@ def test_what_needs_no_network_stands_once(results: Results) -> None:
         "linear_top1": 85.6,
         "linear_top5": 99.5,
         "linear_best_top1": 85.86,
+        "class_map_spearman": 0.5,
+        "class_map_spearman_low": 0.4,
+        "class_map_spearman_high": 0.6,
     }
     assert baselines["centre_box"] == {
         "attention_jaccard": 51.24,

@@ -1,6 +1,6 @@
 import io
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 import pytest
@@ -12,6 +12,7 @@ from dino.reporting.table import MINUS, NOT_MEASURED, Table
 from dino.reporting.tables.accuracy import accuracy_table
 from dino.reporting.tables.attention import attention_table
 from dino.reporting.tables.catalogue import all_tables
+from dino.reporting.tables.class_map import class_map_table
 from dino.reporting.tables.parameters import parameter_table
 
 
@@ -65,6 +66,26 @@ def test_attention_stands_beside_random_init_box_and_otsu(results: Results) -> N
     assert "1000 images of test at 56 px; truth: approximate: non-zero pixels" in table.caption
 
 
+def test_distances_of_classes_stand_beside_the_baselines(results: Results) -> None:
+    table = class_map_table(results, summarise(results))
+    rows = _read_csv(table)
+    assert rows.loc["DINO, vit_micro_7-dino-s0", "class_map_spearman"] == 0.65
+    assert rows.loc["DINO, vit_micro_7-dino-s0", "low"] == 0.55
+    assert rows.loc["random init, vit_nano_7", "class_map_spearman"] == 0.25
+    assert rows.loc["raw pixels", "high"] == 0.6
+    assert "on test (even: 0, 2, 4, 6, 8; odd: 1, 3, 5, 7, 9)" in table.caption
+
+
+def test_without_labels_there_is_no_correlation_and_the_table_says_why(one_run: Results) -> None:
+    run = replace(one_run.runs[0], class_map={"reason": "the data set has no labels"})
+    unlabelled = replace(one_run, runs=(run,))
+    summary = summarise(unlabelled)
+    rows = _read_csv(class_map_table(unlabelled, summary))
+    assert summary["runs"][run.name]["class_map_spearman"] is None
+    assert pd.isna(rows.loc[f"DINO, {run.name}", "class_map_spearman"])
+    assert rows.loc[f"DINO, {run.name}", "note"] == "the data set has no labels"
+
+
 def test_every_protocol_and_mass_has_a_row(results: Results) -> None:
     rows = _read_csv(attention_table(results, summarise(results)))
     of_run = [name for name in rows.index if name.startswith("DINO attention, vit_micro_7-dino-s0")]
@@ -99,7 +120,7 @@ def test_markdown_has_equal_cells_in_every_line() -> None:
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines[:5]} == {3}
 
 
-@pytest.mark.parametrize("which", [0, 1, 2])
+@pytest.mark.parametrize("which", [0, 1, 2, 3])
 def test_latex_is_balanced_escaped_and_as_wide_as_it_says(results: Results, which: int) -> None:
     table = all_tables(results, summarise(results), _Outer())[which]
     text = table.latex()

@@ -37,11 +37,12 @@ STAGES = (
     "linear",
     "attention",
     "card",
+    "class_map",
     "baselines",
     "report",
 )
 RUN = "tiny-dino-s0"
-PER_RUN = ("pretrain", "export", "features", "knn", "linear", "attention", "card")
+PER_RUN = ("pretrain", "export", "features", "knn", "linear", "attention", "card", "class_map")
 
 # The real commands on scikit-learn's digits: every stage computes for about a second.
 PARAMETERS: dict[str, Any] = {
@@ -76,6 +77,7 @@ PARAMETERS: dict[str, Any] = {
     "knn": {"neighbours": [5, 10], "headline": 5},
     "linear": {"epochs": 2, "batch_size": 50},
     "attention": {"image_size_px": 16, "images": 20, "selection_images": 20, "examples": 2},
+    "class_map": {"superclasses": {"round": list("03689"), "straight": list("12457")}},
 }
 
 

@@ -12,6 +12,7 @@ DEPENDENCIES: dict[str, tuple[str, ...]] = {
     "linear": ("prepare", "features"),
     "attention": ("prepare", "export"),
     "card": ("prepare", "pretrain", "export", "knn", "linear", "attention"),
+    "class_map": ("prepare", "features"),
     "baselines": ("prepare",),
     "report": (
         "prepare",
@@ -22,12 +23,13 @@ DEPENDENCIES: dict[str, tuple[str, ...]] = {
         "linear",
         "attention",
         "card",
+        "class_map",
         "baselines",
     ),
 }
 """Stage: the stages whose outputs are its inputs."""
 
-PER_RUN = ("pretrain", "export", "features", "knn", "linear", "attention", "card")
+PER_RUN = ("pretrain", "export", "features", "knn", "linear", "attention", "card", "class_map")
 """The stages that every run has its own of."""
 
 

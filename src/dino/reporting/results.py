@@ -34,6 +34,7 @@ class RunResults:
     knn: dict[str, Any]
     linear: dict[str, Any]
     attention: dict[str, Any]
+    class_map: dict[str, Any]
     maps: dict[str, NDArray[Any]]
     """attention_maps.npz."""
 
@@ -92,6 +93,7 @@ def _read_run(project: Project, run: "Run") -> RunResults:
         knn=read_json(paths.result("knn")),
         linear=read_json(paths.result("linear")),
         attention=read_json(paths.result("attention")),
+        class_map=read_json(paths.result("class_map")),
         maps=_read_maps(paths.attention_maps),
     )
 

@@ -19,7 +19,8 @@ def summarise(results: Results) -> dict[str, Any]:
     `knn_*` count the headline number of neighbours; `linear_*` are those of the last epoch,
     `linear_best_top1` of the epoch that was best on val. `attention_jaccard` is that of the first
     protocol with the first mass, `attention_fixed_head_jaccard` and `attention_mean_heads_jaccard`
-    of the two others with that mass; null for a backbone without [CLS] attention. `*_low` and
+    of the two others with that mass; null for a backbone without [CLS] attention.
+    `class_map_spearman` is a correlation, -1 to 1, null without superclasses. `*_low` and
     `*_high` are the ends of 95 % intervals. The random-init baseline is each run's own teacher
     before step 0: the mean over runs, and over the runs of each architecture. Equal results give
     equal values: nothing here depends on when or where the stages ran.
@@ -34,6 +35,7 @@ def summarise(results: Results) -> dict[str, Any]:
                 {
                     **_knn_scores(baselines["raw_pixels"]["knn"], results.headline),
                     **_linear_scores(baselines["raw_pixels"]["linear"]),
+                    **_class_map_scores(baselines["raw_pixels"].get("class_map")),
                 }
             ),
             "random_init": {
@@ -82,6 +84,7 @@ def _scores_of_run(run: RunResults, model: str) -> Scores:
         **_knn_scores(run.knn[model], str(run.knn["headline"])),
         **_linear_scores(run.linear[model]),
         **_attention_scores(run.attention, model),
+        **_class_map_scores(run.class_map.get(model)),
     }
 
 
@@ -119,6 +122,17 @@ def _linear_scores(accuracies: dict[str, Any]) -> Scores:
         "linear_top1": accuracies["last"]["test_top1"],
         "linear_top5": accuracies["last"]["test_top5"],
         "linear_best_top1": accuracies["best_on_val"]["test_top1"],
+    }
+
+
+def _class_map_scores(scores: dict[str, Any] | None) -> Scores:
+    """None for a data set without labels."""
+    values = scores or {"spearman": None, "spearman_interval": None}
+    low, high = values["spearman_interval"] or (None, None)
+    return {
+        "class_map_spearman": values["spearman"],
+        "class_map_spearman_low": low,
+        "class_map_spearman_high": high,
     }
 
 

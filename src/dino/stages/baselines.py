@@ -7,6 +7,7 @@ from dino.core.paths import Project
 from dino.core.provenance import Stopwatch, plain, provenance
 from dino.data.dataset import PreparedDataset
 from dino.evaluation.baselines import centre_box, otsu, raw_pixels
+from dino.evaluation.class_map import class_map
 from dino.evaluation.knn import knn
 from dino.evaluation.linear import linear
 from dino.features.labelled_splits import labelled_splits
@@ -19,11 +20,15 @@ def execute(project: Project, parameters: "Parameters") -> None:
     """Write results/baselines.json."""
     stopwatch = Stopwatch()
     dataset = PreparedDataset.open(project.data)
-    splits = labelled_splits(raw_pixels(dataset), dataset.manifest, dataset.classes)
+    pixels = raw_pixels(dataset)
+    splits = labelled_splits(pixels, dataset.manifest, dataset.classes)
     result = {
         "raw_pixels": {
             "knn": plain(knn(splits, parameters.knn)),
             "linear": plain(linear(splits, parameters.linear)),
+            "class_map": plain(
+                class_map(pixels.numpy(), dataset.manifest, dataset.classes, parameters.class_map)
+            ),
         },
         "centre_box": plain(centre_box(dataset, parameters.attention)),
         "otsu": plain(otsu(dataset, parameters.attention)),
@@ -37,6 +42,7 @@ def execute(project: Project, parameters: "Parameters") -> None:
                 "knn": parameters.knn,
                 "linear": parameters.linear,
                 "attention": parameters.attention,
+                "class_map": parameters.class_map,
             },
             project.root,
             stopwatch,

@@ -9,6 +9,7 @@ from pydantic import Field, NonNegativeInt, model_validator
 
 from dino.core.configuration.architecture import ArchitectureConfig
 from dino.core.configuration.attention import AttentionConfig
+from dino.core.configuration.class_map import ClassMapConfig
 from dino.core.configuration.features import FeaturesConfig
 from dino.core.configuration.knn import KnnConfig
 from dino.core.configuration.linear import LinearConfig
@@ -64,6 +65,7 @@ class Parameters:
     knn: KnnConfig = Field(default_factory=KnnConfig)
     linear: LinearConfig = Field(default_factory=LinearConfig)
     attention: AttentionConfig = Field(default_factory=AttentionConfig)
+    class_map: ClassMapConfig = Field(default_factory=ClassMapConfig)
 
     @model_validator(mode="after")
     def _runs_can_be_built(self) -> Self:

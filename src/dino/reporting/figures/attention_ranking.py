@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from dino.reporting.picture import ORANGE, WIDTH_IN, Picture, picture
+from dino.reporting.picture import WIDTH_IN, Picture, picture
 from dino.reporting.results import Results
 
 NAME = "attention_ranking"
@@ -46,7 +46,7 @@ def attention_ranking(results: Results) -> Picture:
 def _draw(maps: dict[str, NDArray[Any]]) -> Figure:
     count = len(maps["ranked_image"])
     rows = -(-count // PER_ROW)
-    figure = Figure(figsize=(WIDTH_IN, 0.4 + 1.45 * rows))
+    figure = Figure(figsize=(WIDTH_IN, 0.4 + 1.35 * rows))
     titles = ("best", "median", "worst") if rows == PER_ROW else ("",) * rows
     left, gap, between = 0.04, 0.006, 0.02  # shares of the width
     cell = (1 - left - (PER_ROW - 1) * between - PER_ROW * len(_KINDS) * gap) / (
@@ -56,7 +56,7 @@ def _draw(maps: dict[str, NDArray[Any]]) -> Figure:
     side = cell * WIDTH_IN / height
     for i in range(count):
         row, column = divmod(i, PER_ROW)
-        bottom = 1 - (0.35 + 1.45 * row) / height - side
+        bottom = 1 - (0.35 + 1.35 * row) / height - side
         for position, kind in enumerate(_KINDS):
             x = left + column * (len(_KINDS) * (cell + gap) + between) + position * (cell + gap)
             axes = figure.add_axes((x, bottom, cell, side), xticks=[], yticks=[])
@@ -81,4 +81,4 @@ def _show(axes: Axes, maps: dict[str, NDArray[Any]], i: int, kind: str) -> None:
     else:
         axes.imshow(maps["ranked_mask"][i], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         score = f"Jaccard {maps['ranked_jaccard'][i]:.0f} %"
-        axes.set_xlabel(score, fontsize="x-small", labelpad=2, color=ORANGE)
+        axes.set_xlabel(score, fontsize="x-small", labelpad=2)

@@ -5,6 +5,7 @@ from typing import Any
 from dino.reporting.figures.accuracy import accuracy
 from dino.reporting.figures.attention_maps import attention_maps
 from dino.reporting.figures.attention_ranking import attention_ranking
+from dino.reporting.figures.class_map import class_map
 from dino.reporting.figures.training_curves import training_curves
 from dino.reporting.picture import Picture, house_style
 from dino.reporting.results import Results
@@ -21,4 +22,5 @@ def all_pictures(results: Results, summary: dict[str, Any], prototypes: int) -> 
             training_curves(results, summary, prototypes),
             attention_maps(results),
             attention_ranking(results),
+            class_map(results),
         )

@@ -6,6 +6,7 @@ from dino.reporting.results import Results
 from dino.reporting.table import Table
 from dino.reporting.tables.accuracy import accuracy_table
 from dino.reporting.tables.attention import attention_table
+from dino.reporting.tables.class_map import class_map_table
 from dino.reporting.tables.parameters import parameter_table
 
 
@@ -14,5 +15,6 @@ def all_tables(results: Results, summary: dict[str, Any], parameters: Any) -> tu
     return (
         accuracy_table(results, summary),
         attention_table(results, summary),
+        class_map_table(results, summary),
         parameter_table(parameters),
     )

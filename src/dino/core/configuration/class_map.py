@@ -1,0 +1,37 @@
+"""The map of classes by their mean features (the paper's figure of classes)."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PositiveInt, model_validator
+
+from dino.core.configuration.section import section
+
+Classes = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+@section
+class ClassMapConfig:
+    """Whose means are taken, how they are laid out, and what their distances are compared with.
+
+    Defaults of the layout: paper, appendix; a data set with fewer classes takes less.
+    """
+
+    split: Literal["train", "val", "test"] = "test"
+    components: PositiveInt = 30
+    """Of the PCA before t-SNE; at most one fewer than there are classes."""
+    perplexity: Annotated[float, Field(gt=0)] = 20
+    """Of t-SNE; at most a third of the other classes."""
+    superclasses: dict[str, Classes] | None = None
+    """Name: its classes. Together all classes of the data set, each once; null: no comparison."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Of t-SNE and of the bootstrap."""
+
+    @model_validator(mode="after")
+    def _classes_are_different(self) -> Self:
+        names = [name for group in (self.superclasses or {}).values() for name in group]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(
+                f"expected every class in one of superclasses, got {', '.join(twice)} in several"
+            )
+        return self
