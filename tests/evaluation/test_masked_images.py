@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from dino.core.configuration.attention import AttentionConfig
-from dino.data.dataset import PreparedDataset
+from dino.data.dataset import VOID, PreparedDataset
 from dino.evaluation.masked_images import scored_images, selection_images
+from dino.metrics import jaccard
 
 
 def test_images_are_spread_evenly_over_the_test_split(dataset: PreparedDataset) -> None:
@@ -39,6 +40,10 @@ def test_at_the_images_own_size_pixels_and_masks_stay_as_they_are(
     index = int(images.indices[0])
     assert np.array_equal(pixels[0, :, :, 0], np.asarray(dataset.image(index)))
     assert np.array_equal(masks[0], dataset.objects(index))
+
+
+def test_data_and_metric_agree_on_void() -> None:
+    assert VOID == jaccard.VOID
 
 
 def test_a_head_is_selected_on_training_images(dataset: PreparedDataset) -> None:

@@ -163,6 +163,7 @@ def _class_arrangement(spearman: float) -> dict[str, Any]:
         "coordinates": [[i, i * i] for i in range(10)],
         "coordinates_reason": None,
         "spearman": spearman,
+        "spearman_highest": 0.866,
         "spearman_interval": [spearman - 0.1, spearman + 0.1],
         "spearman_reason": None,
     }

@@ -73,6 +73,7 @@ def test_distances_of_classes_stand_beside_the_baselines(results: Results) -> No
     assert rows.loc["DINO, vit_micro_7-dino-s0", "low"] == 0.55
     assert rows.loc["random init, vit_nano_7", "class_map_spearman"] == 0.25
     assert rows.loc["raw pixels", "high"] == 0.6
+    assert rows.loc["raw pixels", "highest"] == 0.87
     assert "on test (even: 0, 2, 4, 6, 8; odd: 1, 3, 5, 7, 9)" in table.caption
 
 

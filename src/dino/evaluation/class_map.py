@@ -42,6 +42,10 @@ class ClassMapResult:
     coordinates_reason: str | None
     spearman: float | None
     """Rank correlation of the distances with the superclasses, -1 to 1; higher is closer."""
+    spearman_highest: float | None
+    """That of distances which are all smaller within superclasses than between: below 1, since the
+    superclasses know two distances only.
+    """
     spearman_interval: tuple[float, float] | None
     """Its 95 % percentile bootstrap interval over the images of each class."""
     spearman_reason: str | None
@@ -73,6 +77,7 @@ def class_map(
         coordinates=None if coordinates is None else _rows(coordinates, _COORDINATE_DECIMALS),
         coordinates_reason=coordinates_reason,
         spearman=None if truth is None else _correlation(distances, truth),
+        spearman_highest=None if truth is None else _highest(truth),
         spearman_interval=None if truth is None else _interval(images, truth, config.seed),
         spearman_reason=reason,
     )
@@ -170,6 +175,10 @@ def _correlation(
     distances: Float64[np.ndarray, " pairs"], truth: Int64[np.ndarray, " pairs"]
 ) -> float:
     return float(spearmanr(distances, truth).statistic)
+
+
+def _highest(truth: Int64[np.ndarray, " pairs"]) -> float:
+    return _correlation(np.arange(len(truth), dtype=np.float64), np.sort(truth))
 
 
 def _interval(

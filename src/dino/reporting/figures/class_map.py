@@ -28,7 +28,8 @@ def class_map(results: Results) -> Picture:
     number = (
         f"no number ({scores['spearman_reason']})"
         if spearman is None
-        else f"Spearman correlation of the distances with the superclasses {spearman:.2f}"
+        else f"Spearman correlation of the distances with the superclasses {spearman:.2f} "
+        f"(at most {scores['spearman_highest']:.2f})"
     )
     return picture(
         _draw(run, colours),
