@@ -10,6 +10,7 @@ An image has the mean of its objects, the result is the mean over images.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -126,25 +127,34 @@ def attention(
     if "best_head_fixed" in config.protocols:
         selection = _measured(backbone, selection_images(dataset, config), config)
     scores, of_images = {}, {}
-    for protocol in config.protocols:
-        for mass in config.masses:
-            key, fixed = protocol_key(protocol, mass), None
-            per_head = tuple((100 * _per_head(tables[mass])).tolist())
-            if protocol == "best_head_fixed":
-                if not selection[mass]:
-                    scores[key] = AttentionScore(
-                        jaccard=None, interval=None, per_head=per_head, reason=NO_TRAINING_MASKS
-                    )
-                    continue
-                fixed = int(_per_head(selection[mass]).argmax())
-            of_images[key] = image_scores(protocol, tables[mass], fixed)
-            scores[key] = AttentionScore(
-                jaccard=float(of_images[key].jaccards.mean()),
-                interval=mean_interval(of_images[key].jaccards),
-                per_head=per_head,
-                head=fixed,
-            )
+    for protocol, mass in product(config.protocols, config.masses):
+        key = protocol_key(protocol, mass)
+        scores[key], measured = _score(protocol, tables[mass], selection[mass])
+        if measured is not None:
+            of_images[key] = measured
     return AttentionResult(scores=scores, images=of_images, reason=None)
+
+
+def _score(
+    protocol: str, tables: Sequence[ObjectJaccards], selection: Sequence[ObjectJaccards]
+) -> tuple[AttentionScore, ImageScores | None]:
+    """The score of one protocol with one mass; `selection`: what a head is chosen on."""
+    per_head, head = tuple((100 * _per_head(tables)).tolist()), None
+    if protocol == "best_head_fixed":
+        if not selection:
+            nothing = AttentionScore(
+                jaccard=None, interval=None, per_head=per_head, reason=NO_TRAINING_MASKS
+            )
+            return nothing, None
+        head = int(_per_head(selection).argmax())
+    images = image_scores(protocol, tables, head)
+    score = AttentionScore(
+        jaccard=float(images.jaccards.mean()),
+        interval=mean_interval(images.jaccards),
+        per_head=per_head,
+        head=head,
+    )
+    return score, images
 
 
 def image_scores(
@@ -178,13 +188,12 @@ def image_table(
     columns = images.dataset.manifest[["id", "class_name"]].iloc[images.indices]
     table = columns.reset_index(drop=True)
     for model, result in results.items():
-        for protocol in config.protocols:
-            for mass in config.masses:
-                key = protocol_key(protocol, mass)
-                scores = result.images.get(key)
-                table[f"{model}_{key}"] = np.nan if scores is None else scores.jaccards
-                if protocol != "mean_of_heads":
-                    table[f"{model}_{key}_head"] = "" if scores is None else scores.heads
+        for protocol, mass in product(config.protocols, config.masses):
+            key = protocol_key(protocol, mass)
+            scores = result.images.get(key)
+            table[f"{model}_{key}"] = np.nan if scores is None else scores.jaccards
+            if protocol != "mean_of_heads":
+                table[f"{model}_{key}_head"] = "" if scores is None else scores.heads
     return table
 
 
