@@ -97,9 +97,9 @@ def _draw_map(axes: Axes, result: dict[str, Any], colours: dict[str, Any]) -> No
         axes.annotate(
             name,
             (x, y),
-            xytext=(0, 6),
+            xytext=(6, 0),
             textcoords="offset points",
-            ha="center",
+            va="center",
             fontsize="small" if len(places) <= 30 else "xx-small",
         )
     axes.margins(0.15)
