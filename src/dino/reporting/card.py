@@ -141,11 +141,12 @@ def _use(inputs: CardInputs) -> str:
 
 def _metrics(inputs: CardInputs) -> Iterator[_Metric]:
     headline = str(inputs.knn.get("headline"))
+    masks = ("scores", str(inputs.attention.get("headline")))
     for name, result, path, interval in (
         (_KNN, inputs.knn, ("test", headline, "top1"), "top1_interval"),
         (_LINEAR, inputs.linear, ("last", "test_top1"), "test_top1_interval"),
         (_LINEAR_BEST, inputs.linear, ("best_on_val", "test_top1"), "test_top1_interval"),
-        (_ATTENTION, inputs.attention, ("jaccard",), "jaccard_interval"),
+        (_ATTENTION, inputs.attention, (*masks, "jaccard"), "interval"),
     ):
         teacher = _number(result, (TEACHER, *path))
         yield _Metric(

@@ -20,7 +20,7 @@ HEADINGS = {
 def class_map_table(results: Results, summary: dict[str, Any]) -> Table:
     """One row a run, then a row a baseline: rank correlation with the superclasses."""
     rows = [
-        _row(f"DINO, {run.name}", summary["runs"][run.name], run.class_map, TEACHER)
+        _row(f"{run.kind}, {run.name}", summary["runs"][run.name], run.class_map, TEACHER)
         for run in results.runs
     ]
     first = results.runs[0].class_map
