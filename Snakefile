@@ -22,6 +22,8 @@ include: "workflow/rules/linear.smk"
 include: "workflow/rules/attention.smk"
 include: "workflow/rules/card.smk"
 include: "workflow/rules/class_map.smk"
+include: "workflow/rules/finetune.smk"
+include: "workflow/rules/robustness.smk"
 include: "workflow/rules/baselines.smk"
 include: "workflow/rules/report.smk"
 
@@ -40,5 +42,7 @@ rule all:
         expand(rules.attention.output, run=RUNS),
         expand(rules.card.output, run=RUNS),
         expand(rules.class_map.output, run=RUNS),
+        expand(rules.finetune.output, run=RUNS),
+        expand(rules.robustness.output, run=RUNS),
         rules.baselines.output,
         rules.report.output,

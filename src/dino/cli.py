@@ -21,6 +21,8 @@ STAGES = {
     "attention": ("score the [CLS] attention as a segmentation of the object", True),
     "card": ("describe the exported teacher in a README.md beside it", True),
     "class_map": ("arrange the classes by their mean features", True),
+    "finetune": ("train the whole teacher on labels, and the same network from scratch", True),
+    "robustness": ("classify corrupted test images by their nearest clean neighbours", True),
     "baselines": ("score what needs no training: raw pixels, centre box, Otsu's threshold", False),
     "report": ("write summary.json, tables, figures and report.html", False),
 }

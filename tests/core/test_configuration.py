@@ -6,6 +6,7 @@ import yaml
 from dino.core.configuration.architecture import ArchitectureConfig
 from dino.core.configuration.attention import AttentionConfig
 from dino.core.configuration.features import FeaturesConfig
+from dino.core.configuration.finetune import FinetuneConfig
 from dino.core.configuration.knn import KnnConfig
 from dino.core.configuration.linear import LinearConfig
 from dino.core.configuration.parameters import Parameters, read_parameters
@@ -62,6 +63,11 @@ def test_an_unknown_key_is_named():
         ("prepare.source", "imagenet22k"),
         ("pretrain.loss.warmup_teacher_temperature_epochs", 99),
         ("knn.headline", 7),
+        ("finetune.layer_decay", 1.5),
+        ("finetune.auto_augment", "flip everything"),
+        ("finetune.crop_scale", [0.9, 0.2]),
+        ("finetune.warmup_epochs", 99),
+        ("robustness.temperature", 0),
     ],
 )
 def test_a_value_out_of_range_is_named_with_what_came(path, value):
@@ -175,6 +181,29 @@ def test_training_defaults_are_the_references():
         solarize_probability=0.2,
     )
     assert ArchitectureConfig(timm_name="vit_small_patch16_224").drop_path == 0.1
+
+
+def test_fine_tuning_defaults_are_maes_for_vit_b():
+    """facebookresearch/mae, FINETUNE.md, and main_finetune.py `get_args_parser`."""
+    assert FinetuneConfig() == FinetuneConfig(
+        epochs=100,
+        batch_size=32 * 4 * 8,
+        learning_rate=5e-4,
+        min_learning_rate=1e-6,
+        warmup_epochs=5,
+        weight_decay=0.05,
+        layer_decay=0.65,
+        drop_path=0.1,
+        label_smoothing=0.1,
+        mixup=0.8,
+        cutmix=1.0,
+        resize_px=256,
+        crop_px=224,
+        crop_scale=(0.08, 1.0),
+        flip_probability=0.5,
+        auto_augment="rand-m9-mstd0.5-inc1",
+        erase_probability=0.25,
+    )
 
 
 def test_evaluation_defaults_are_the_references():

@@ -1,8 +1,10 @@
+import random
+
 import numpy as np
 import pytest
 import torch
 
-from dino.core.seeding import seeded, stream, uniforms
+from dino.core.seeding import all_seeded, seeded, stream, uniforms
 
 GAMMA = 0x9E3779B97F4A7C15
 
@@ -88,3 +90,20 @@ def test_a_seeded_block_leaves_the_generators_as_they_were():
     with seeded(0):
         assert torch.equal(inside, torch.rand(3))
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_all_global_generators_depend_on_the_key_and_are_left_alone():
+    def draws():
+        # the generators that libraries draw from
+        return random.random(), np.random.rand(), torch.rand(1).item()  # noqa: NPY002
+
+    with all_seeded(1, 2):
+        first = draws()
+        following = draws()
+    before = random.getstate(), torch.get_rng_state()
+    with all_seeded(1, 2):
+        assert draws() == first
+        assert draws() == following
+    assert random.getstate() == before[0] and torch.equal(torch.get_rng_state(), before[1])
+    with all_seeded(1, 3):
+        assert all(one != other for one, other in zip(draws(), first, strict=True))

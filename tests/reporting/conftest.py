@@ -53,6 +53,7 @@ def write_project(
         "knn": _knn(84.6),
         "linear": _linear(85.6),
         "class_map": _class_arrangement(0.5),
+        "robustness": _robustness(60.0),
     }
     write_json(
         project.results / "baselines.json",
@@ -139,6 +140,24 @@ def _write_run(paths: Any, score: float, without_attention: bool) -> None:
     )
     write_json(paths.result("attention"), _attention(without_attention))
     write_json(paths.result("class_map"), _class_map())
+    write_json(
+        paths.result("finetune"),
+        {
+            "epochs": 3,
+            "train_images": 500,
+            "teacher": _finetune(score + 2, layer_decay=0.65),
+            "random_init": _finetune(score - 20, layer_decay=1.0),
+        },
+    )
+    write_json(
+        paths.result("robustness"),
+        {
+            "images": 400,
+            "neighbours": 20,
+            "teacher": _robustness(score - 20),
+            "random_init": _robustness(score - 30),
+        },
+    )
     paths.artifacts.mkdir(parents=True)
     np.savez(paths.attention_maps, **_maps(without_attention))
     for stage in PER_RUN:
@@ -192,6 +211,30 @@ def _linear(top1: float) -> dict[str, Any]:
             {"epoch": epoch, "train_loss": 1 / epoch, "val_top1": top1 - 3 + epoch}
             for epoch in (1, 2, 3)
         ],
+    }
+
+
+def _finetune(top1: float, layer_decay: float) -> dict[str, Any]:
+    best = {"epoch": 2, "val_top1": top1 + 1, "test_top1": top1 + 0.5}
+    last = {"epoch": 3, "val_top1": top1, "test_top1": top1}
+    for accuracy in (best, last):
+        accuracy["test_top1_interval"] = [top1 - 1.004, top1 + 1.006]
+    return {"layer_decay": layer_decay, "last": last, "best_on_val": best, "curve": []}
+
+
+def _robustness(mean: float) -> dict[str, Any]:
+    """Clean images are 20 points better, and each severity 4 points worse than the one before."""
+    return {
+        "clean": {"top1": mean + 20, "top1_interval": [mean + 18, mean + 22]},
+        "corruptions": {
+            name: {
+                str(severity): {"top1": mean + shift - 4 * (severity - 2), "top1_interval": None}
+                for severity in (1, 2, 3)
+            }
+            for shift, name in enumerate(("noise", "blur", "contrast", "pixelate", "jpeg"), -2)
+        },
+        "mean": {"top1": mean, "top1_interval": [mean - 2, mean + 2]},
+        "relative_drop": 100 * 20 / (mean + 20),
     }
 
 

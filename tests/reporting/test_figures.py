@@ -13,6 +13,7 @@ from dino.reporting.figures.attention_maps import attention_maps
 from dino.reporting.figures.attention_ranking import attention_ranking
 from dino.reporting.figures.catalogue import all_pictures
 from dino.reporting.figures.class_map import class_map
+from dino.reporting.figures.robustness import robustness
 from dino.reporting.figures.training_curves import POINTS_PER_CURVE, thinned
 from dino.reporting.picture import Picture, house_style
 from dino.reporting.results import Results
@@ -28,13 +29,14 @@ def pictures(results: Results) -> dict[str, Picture]:
     return _pictures(results)
 
 
-def test_there_are_five_figures_as_png_and_svg(pictures: dict[str, Picture]) -> None:
+def test_there_are_six_figures_as_png_and_svg(pictures: dict[str, Picture]) -> None:
     assert set(pictures) == {
         "training_curves",
         "accuracy",
         "attention_maps",
         "attention_ranking",
         "class_map",
+        "robustness",
     }
     for picture in pictures.values():
         image = Image.open(io.BytesIO(picture.png))
@@ -59,6 +61,7 @@ def test_captions_and_alternatives_carry_numbers(pictures: dict[str, Picture]) -
     assert "with the superclasses 0.65 (at most 0.87)" in pictures["class_map"].caption
     assert "order: 9, 8, 7, 6, 5, 4, 3, 2, 0, 1." in pictures["class_map"].alternative
     assert "of 1000, by the paper's protocol with 60 %" in pictures["attention_ranking"].caption
+    assert "77.00 % clean and 57.00 % in the mean" in pictures["robustness"].alternative
 
 
 def test_missing_attention_is_a_figure_that_says_why(no_attention: Results) -> None:
@@ -128,7 +131,15 @@ def test_twenty_runs_of_twelve_heads_and_a_single_step_are_drawn(one_run: Result
         replace(run, name=f"arch_{i}-dino-s0", architecture=f"arch_{i}", maps=maps, log=log)
         for i in range(20)
     )
-    assert len(_pictures(replace(one_run, runs=runs))) == 5
+    assert len(_pictures(replace(one_run, runs=runs))) == 6
+
+
+def test_robustness_without_labels_is_a_figure_that_says_why(one_run: Results) -> None:
+    run = replace(one_run.runs[0], robustness={"reason": "the data set has no labels"})
+    unlabelled = replace(one_run, runs=(run,))
+    with house_style():
+        picture = robustness(unlabelled, summarise(unlabelled))
+    assert picture.alternative == "Robustness was not measured: the data set has no labels."
 
 
 def test_a_mask_of_nothing_has_no_outline(one_run: Results) -> None:

@@ -25,7 +25,14 @@ OUTPUTS = {
     "report.html",
     *(
         f"tables/{table}.{kind}"
-        for table in ("accuracy", "attention", "class_map", "parameters")
+        for table in (
+            "accuracy",
+            "attention",
+            "class_map",
+            "finetune",
+            "robustness",
+            "parameters",
+        )
         for kind in ("csv", "md", "tex")
     ),
     *(
@@ -36,6 +43,7 @@ OUTPUTS = {
             "attention_maps",
             "attention_ranking",
             "class_map",
+            "robustness",
         )
         for kind in ("png", "svg")
     ),
@@ -148,7 +156,7 @@ def test_the_page_is_well_formed_and_its_anchors_exist(outline: _Outline) -> Non
 
 
 def test_every_figure_has_words_in_its_place(outline: _Outline) -> None:
-    assert len(outline.images) == 5
+    assert len(outline.images) == 6
     assert all(len(image["alt"] or "") > 40 for image in outline.images)
 
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 from dino.reporting.results import Results
 from dino.reporting.summary import difference, mean_of_architecture, summarise
@@ -26,6 +27,14 @@ def test_a_run_has_its_test_scores_at_the_headline_k_rounded_to_two_decimals(
         "class_map_spearman": 0.65,
         "class_map_spearman_low": 0.55,
         "class_map_spearman_high": 0.75,
+        "finetune_top1": 82.0,
+        "finetune_top1_low": 81.0,
+        "finetune_top1_high": 83.01,
+        "finetune_best_top1": 82.5,
+        "robustness_top1": 60.0,
+        "robustness_top1_low": 58.0,
+        "robustness_top1_high": 62.0,
+        "robustness_clean_top1": 80.0,
     }
 
 
@@ -39,6 +48,9 @@ def test_random_init_is_the_mean_over_runs_and_over_each_architectures_runs(
     assert random_init["by_architecture"]["vit_micro_7"]["knn_top1"] == 69.5
     assert random_init["by_architecture"]["vit_nano_7"]["knn_top1"] == 71.5
     assert random_init["attention_jaccard"] == 33.0
+    # the from-scratch training: 57, 58, 59 and 60
+    assert random_init["finetune_top1"] == 58.5
+    assert random_init["robustness_top1"] == 48.5
 
 
 def test_what_needs_no_network_stands_once(results: Results) -> None:
@@ -53,6 +65,10 @@ def test_what_needs_no_network_stands_once(results: Results) -> None:
         "class_map_spearman": 0.5,
         "class_map_spearman_low": 0.4,
         "class_map_spearman_high": 0.6,
+        "robustness_top1": 60.0,
+        "robustness_top1_low": 58.0,
+        "robustness_top1_high": 62.0,
+        "robustness_clean_top1": 80.0,
     }
     assert baselines["centre_box"] == {
         "attention_jaccard": 51.24,
@@ -91,3 +107,11 @@ def test_a_difference_needs_both_numbers() -> None:
     assert difference(77.1, 84.6) == -7.5
     assert difference(None, 84.6) is None
     assert difference(77.1, None) is None
+
+
+def test_without_labels_what_needs_them_has_no_number(one_run: Results) -> None:
+    nothing = {"reason": "the data set has no labels"}
+    unlabelled = replace(one_run.runs[0], finetune=nothing, robustness=nothing)
+    scores = summarise(replace(one_run, runs=(unlabelled,)))["runs"]["vit_micro_7-dino-s0"]
+    assert scores["finetune_top1"] is None and scores["finetune_top1_low"] is None
+    assert scores["robustness_top1"] is None and scores["robustness_clean_top1"] is None

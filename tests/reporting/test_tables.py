@@ -13,7 +13,9 @@ from dino.reporting.tables.accuracy import accuracy_table
 from dino.reporting.tables.attention import attention_table
 from dino.reporting.tables.catalogue import all_tables
 from dino.reporting.tables.class_map import class_map_table
+from dino.reporting.tables.finetune import finetune_table
 from dino.reporting.tables.parameters import parameter_table
+from dino.reporting.tables.robustness import robustness_table
 
 
 @section
@@ -112,6 +114,43 @@ def test_missing_attention_is_empty_and_says_why(no_attention: Results) -> None:
     assert "nan" not in table.markdown() + table.latex() + table.csv()
 
 
+def test_a_fine_tuned_teacher_stands_beside_from_scratch(results: Results) -> None:
+    table = finetune_table(results, summarise(results))
+    rows = _read_csv(table)
+    row = rows.loc["DINO teacher, vit_micro_7-dino-s0"]
+    assert row["finetune_top1"] == 79.0
+    assert (row["finetune_top1_low"], row["finetune_top1_high"]) == (78.0, 80.01)
+    assert row["minus_scratch"] == 21.5
+    assert rows.loc["from scratch, vit_micro_7", "finetune_top1"] == 57.5
+    assert "3 epochs on 500 labelled images" in table.caption
+    assert "Layer decay 0.65 for the teacher and 1 from scratch." in table.caption
+
+
+def test_each_corruption_is_the_mean_of_its_severities(results: Results) -> None:
+    table = robustness_table(results, summarise(results))
+    rows = _read_csv(table)
+    row = rows.loc["DINO, vit_micro_7-dino-s0"]
+    assert row["clean"] == 77.0
+    assert [row[name] for name in ("noise", "blur", "contrast", "pixelate", "jpeg")] == [
+        55.0, 56.0, 57.0, 58.0, 59.0,
+    ]  # fmt: skip
+    assert row["robustness_top1"] == 57.0
+    assert row["relative_drop"] == round(100 * 20 / 77, 2)
+    assert rows.loc["random init, vit_micro_7", "clean"] == 67.5
+    assert rows.loc["raw pixels", "robustness_top1"] == 60.0
+    assert "k = 20) in percent of 400 test images" in table.caption
+
+
+def test_without_labels_the_tables_are_empty_and_say_why(one_run: Results) -> None:
+    nothing = {"reason": "the data set has no labels"}
+    run = replace(one_run.runs[0], finetune=nothing, robustness=nothing)
+    unlabelled = replace(one_run, runs=(run,))
+    for table in (finetune_table, robustness_table):
+        shown = table(unlabelled, summarise(unlabelled))
+        assert shown.caption == "Not measured: the data set has no labels."
+        assert set(shown.rows()[0][1:]) == {NOT_MEASURED}
+
+
 def test_parameters_are_flat_and_resolved() -> None:
     assert parameter_table(_Outer()).csv().splitlines() == [
         "parameter,value",
@@ -128,7 +167,7 @@ def test_markdown_has_equal_cells_in_every_line() -> None:
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines[:5]} == {3}
 
 
-@pytest.mark.parametrize("which", [0, 1, 2, 3])
+@pytest.mark.parametrize("which", range(6))
 def test_latex_is_balanced_escaped_and_as_wide_as_it_says(results: Results, which: int) -> None:
     table = all_tables(results, summarise(results), _Outer())[which]
     text = table.latex()

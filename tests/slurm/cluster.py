@@ -36,6 +36,15 @@ PARAMETERS: dict[str, Any] = {
     "linear": {"epochs": 2, "batch_size": 50},
     "knn": {"neighbours": [5, 10], "headline": 5},
     "attention": {"image_size_px": 8, "images": 20, "examples": 2},
+    "finetune": {
+        "max_train_images": 60,
+        "epochs": 2,
+        "batch_size": 20,
+        "warmup_epochs": 1,
+        "resize_px": 8,
+        "crop_px": 8,
+    },
+    "robustness": {"images": 20, "neighbours": 5},
 }
 
 

@@ -9,7 +9,14 @@ from background import MATRIX, Background
 from cluster import RUN, SETTINGS, Cluster, sha256_of_checkpoint
 from workplace import Workplace
 
-JOBS = {"pretrain": 4, "features": 1, "linear": 1, "attention": 1}
+JOBS = {
+    "pretrain": 4,
+    "features": 1,
+    "linear": 1,
+    "attention": 1,
+    "finetune": 1,
+    "robustness": 1,
+}
 """Stages that become jobs: their processes."""
 
 

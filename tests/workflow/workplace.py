@@ -38,11 +38,24 @@ STAGES = (
     "attention",
     "card",
     "class_map",
+    "finetune",
+    "robustness",
     "baselines",
     "report",
 )
 RUN = "tiny-dino-s0"
-PER_RUN = ("pretrain", "export", "features", "knn", "linear", "attention", "card", "class_map")
+PER_RUN = (
+    "pretrain",
+    "export",
+    "features",
+    "knn",
+    "linear",
+    "attention",
+    "card",
+    "class_map",
+    "finetune",
+    "robustness",
+)
 
 # The real commands on scikit-learn's digits: every stage computes for about a second.
 PARAMETERS: dict[str, Any] = {
@@ -78,6 +91,15 @@ PARAMETERS: dict[str, Any] = {
     "linear": {"epochs": 2, "batch_size": 50},
     "attention": {"image_size_px": 16, "images": 20, "selection_images": 20, "examples": 2},
     "class_map": {"superclasses": {"round": list("03689"), "straight": list("12457")}},
+    "finetune": {
+        "max_train_images": 60,
+        "epochs": 2,
+        "batch_size": 20,
+        "warmup_epochs": 1,
+        "resize_px": 8,
+        "crop_px": 8,
+    },
+    "robustness": {"images": 20, "neighbours": 5},
 }
 
 

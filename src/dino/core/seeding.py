@@ -1,5 +1,6 @@
 """Random streams that depend on what they are for, never on who draws or what was drawn before."""
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -51,3 +52,23 @@ def seeded(seed: int) -> Iterator[None]:
         yield
     finally:
         torch.set_rng_state(state)
+
+
+@contextmanager
+def all_seeded(*key: int) -> Iterator[None]:
+    """A block in which the global generators of python, numpy and torch depend on `key` alone.
+
+    For libraries that take no generator; afterwards all three are as before.
+    """
+    # numpy's legacy generator is what such libraries draw from
+    before = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+    words = np.random.SeedSequence(key).generate_state(3)
+    random.seed(int(words[0]))
+    np.random.seed(words[1])  # noqa: NPY002
+    torch.default_generator.manual_seed(int(words[2]))
+    try:
+        yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])  # noqa: NPY002
+        torch.set_rng_state(before[2])

@@ -13,7 +13,13 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.functional import center_crop, resize
 
 from dino.core.configuration.attention import AttentionConfig
+from dino.core.configuration.robustness import RobustnessConfig
 from dino.data.dataset import PreparedDataset
+from dino.evaluation.corrupted_images import (
+    CorruptedImages,
+    RobustnessResult,
+    robustness_of_features,
+)
 from dino.evaluation.masked_images import (
     NO_MASKS,
     NO_TRAINING_MASKS,
@@ -56,13 +62,29 @@ def raw_pixels(dataset: PreparedDataset) -> Float32[Tensor, "images dim"]:
     Images that all have one size of at most 32 px keep their size and channels; others become
     the grey central square of 32 px (short side resized, bicubic).
     """
-    sizes = dataset.manifest[["width_px", "height_px"]].to_numpy()
-    small = bool((sizes == sizes[0]).all()) and int(sizes.max()) <= RAW_SIDE_PX
+    small = _are_small(dataset)
     first = _pixels(dataset.image(0), small)
     pixels = np.empty((len(dataset), first.size), dtype=np.float32)
     for index in range(len(dataset)):
         pixels[index] = _pixels(dataset.image(index), small)
     return torch.from_numpy(pixels)
+
+
+def raw_pixel_robustness(
+    clean: Float32[Tensor, "images dim"], dataset: PreparedDataset, config: RobustnessConfig
+) -> RobustnessResult:
+    """The accuracies of corrupted images by their `raw_pixels`; `clean`: those of all images."""
+    images = CorruptedImages(dataset, config)
+    small = _are_small(dataset)
+    pixels = np.empty((len(images), clean.shape[1]), dtype=np.float32)
+    for row in range(len(images)):
+        pixels[row] = _pixels(images[row], small)
+    return robustness_of_features(torch.from_numpy(pixels), images, clean, config)
+
+
+def _are_small(dataset: PreparedDataset) -> bool:
+    sizes = dataset.manifest[["width_px", "height_px"]].to_numpy()
+    return bool((sizes == sizes[0]).all()) and int(sizes.max()) <= RAW_SIDE_PX
 
 
 def _pixels(image: Image.Image, small: bool) -> Float32[np.ndarray, " dim"]:

@@ -83,16 +83,40 @@ def extract_features(
     `models` holds the SHA-256 of each backbone's weights. Raises `CheckpointError` when a
     backbone gives numbers that are not finite.
     """
+    features = {}
+    for name, (cls_tokens, patch_mean) in extract_tokens(
+        backbones, _CroppedImages(dataset, config), config
+    ).items():
+        features[name] = FeatureSet(
+            cls_tokens=cls_tokens,
+            patch_mean=patch_mean,
+            data=dataset.fingerprint,
+            model=models[name],
+        )
+    return features
+
+
+def extract_tokens(
+    backbones: Mapping[str, nn.Module],
+    pixels: "Dataset[UInt8[Tensor, '3 crop crop']]",
+    config: FeaturesConfig,
+) -> dict[str, tuple[Float[Tensor, "images blocks dim"], Float[Tensor, "images dim"]]]:
+    """For each of `backbones`, what `tokens_of_last_blocks` gives for all of `pixels`, in order.
+
+    On the processor and in float32. Raises `CheckpointError` when a backbone gives numbers that
+    are not finite.
+    """
     device = best_device()
     networks = {name: backbone.to(device).eval() for name, backbone in backbones.items()}
     parts: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in networks}
     usable = cores()
     loader = DataLoader(
-        _CroppedImages(dataset, config),
+        pixels,
         batch_size=config.batch_size,
         num_workers=usable if device.type == "cuda" else max(1, usable // 2),
     )
-    progress = tqdm(total=len(dataset), desc="features", unit="images", mininterval=2)
+    count = len(pixels)  # type: ignore[arg-type]
+    progress = tqdm(total=count, desc="features", unit="images", mininterval=2)
     precision = resolve_precision(config.precision, device)
 
     @torch.no_grad()
@@ -109,24 +133,20 @@ def extract_features(
         initializer=lambda: torch.set_num_threads(max(1, usable // len(networks))),
     )
     with progress, threads:
-        for pixels in loader:
-            images = normalised(pixels.to(device))
+        for batch in loader:
+            images = normalised(batch.to(device))
             list(threads.map(extract, networks, [images] * len(networks)))
-            progress.update(len(pixels))
-    features = {}
+            progress.update(len(batch))
+    tokens = {}
     for name, batches in parts.items():
-        features[name] = FeatureSet(
-            cls_tokens=torch.cat([cls_tokens for cls_tokens, _ in batches]),
-            patch_mean=torch.cat([patch_mean for _, patch_mean in batches]),
-            data=dataset.fingerprint,
-            model=models[name],
-        )
-        if not torch.isfinite(features[name].cls_tokens).all():
+        cls_tokens, patch_means = (torch.cat(part) for part in zip(*batches, strict=True))
+        if not torch.isfinite(cls_tokens).all():
             raise CheckpointError(
                 f"the features of {name} are not finite: its weights are damaged or its training "
                 "diverged; pretrain again with a lower learning rate or in float32"
             )
-    return features
+        tokens[name] = cls_tokens, patch_means
+    return tokens
 
 
 class _CroppedImages(Dataset[Tensor]):

@@ -71,6 +71,15 @@ def load_backbone(folder: Path) -> nn.Module:
     return _seeing_as_trained(backbone, folder).eval()
 
 
+def load_trainable_backbone(folder: Path, drop_path: float) -> nn.Module:
+    """The same backbone, in training mode, with drop path up to `drop_path` in its last block."""
+    backbone = _in_timm(folder, drop_path_rate=drop_path)
+    if is_plain_vit(backbone):
+        # as in build_backbone: on processors its backward takes several times as long
+        use_reference_positions(backbone, fused_attention=torch.cuda.is_available())
+    return _seeing_as_trained(backbone, folder).train()
+
+
 def load_for_one_size(folder: Path) -> nn.Module:
     """The backbone in `folder` as timm builds it, for images of the exported size alone.
 
@@ -85,12 +94,16 @@ def exported_size_px(folder: Path) -> int:
 
 
 def _in_timm(folder: Path, **other: Any) -> nn.Module:
-    """`other` replaces arguments that config.json has."""
+    """`other` replaces arguments that config.json has, and says the rate of drop path anyway."""
     config = read_json(folder / CONFIG)
     weights = read_weights(folder / WEIGHTS)
     try:
         arguments = config["model_args"]
-        arguments |= {name: value for name, value in other.items() if name in arguments}
+        arguments |= {
+            name: value
+            for name, value in other.items()
+            if name in arguments or name == "drop_path_rate"
+        }
         backbone: nn.Module = timm.create_model(
             config["architecture"], pretrained=False, num_classes=0, **arguments
         )

@@ -58,7 +58,14 @@ class JobSettings:
 class SlurmSettings:
     """The whole of slurm/settings.yaml."""
 
-    submit: tuple[str, ...] = ("pretrain", "features", "linear", "attention")
+    submit: tuple[str, ...] = (
+        "pretrain",
+        "features",
+        "linear",
+        "attention",
+        "finetune",
+        "robustness",
+    )
     """The stages that become jobs; the others run where the command was given."""
     jobs_at_once: PositiveInt = 16
     """Of this checkout, waiting and running ones together; further ones are held back."""

@@ -13,6 +13,8 @@ DEPENDENCIES: dict[str, tuple[str, ...]] = {
     "attention": ("prepare", "export"),
     "card": ("prepare", "pretrain", "export", "knn", "linear", "attention"),
     "class_map": ("prepare", "features"),
+    "finetune": ("prepare", "export"),
+    "robustness": ("prepare", "export", "features"),
     "baselines": ("prepare",),
     "report": (
         "prepare",
@@ -24,12 +26,25 @@ DEPENDENCIES: dict[str, tuple[str, ...]] = {
         "attention",
         "card",
         "class_map",
+        "finetune",
+        "robustness",
         "baselines",
     ),
 }
 """Stage: the stages whose outputs are its inputs."""
 
-PER_RUN = ("pretrain", "export", "features", "knn", "linear", "attention", "card", "class_map")
+PER_RUN = (
+    "pretrain",
+    "export",
+    "features",
+    "knn",
+    "linear",
+    "attention",
+    "card",
+    "class_map",
+    "finetune",
+    "robustness",
+)
 """The stages that every run has its own of."""
 
 

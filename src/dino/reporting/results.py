@@ -35,6 +35,8 @@ class RunResults:
     linear: dict[str, Any]
     attention: dict[str, Any]
     class_map: dict[str, Any]
+    finetune: dict[str, Any]
+    robustness: dict[str, Any]
     maps: dict[str, NDArray[Any]]
     """attention_maps.npz."""
 
@@ -94,6 +96,8 @@ def _read_run(project: Project, run: "Run") -> RunResults:
         linear=read_json(paths.result("linear")),
         attention=read_json(paths.result("attention")),
         class_map=read_json(paths.result("class_map")),
+        finetune=read_json(paths.result("finetune")),
+        robustness=read_json(paths.result("robustness")),
         maps=_read_maps(paths.attention_maps),
     )
 

@@ -36,6 +36,7 @@ def summarise(results: Results) -> dict[str, Any]:
                     **_knn_scores(baselines["raw_pixels"]["knn"], results.headline),
                     **_linear_scores(baselines["raw_pixels"]["linear"]),
                     **_class_map_scores(baselines["raw_pixels"].get("class_map")),
+                    **_robustness_scores(baselines["raw_pixels"].get("robustness")),
                 }
             ),
             "random_init": {
@@ -85,6 +86,8 @@ def _scores_of_run(run: RunResults, model: str) -> Scores:
         **_linear_scores(run.linear[model]),
         **_attention_scores(run.attention, model),
         **_class_map_scores(run.class_map.get(model)),
+        **_finetune_scores(run.finetune.get(model)),
+        **_robustness_scores(run.robustness.get(model)),
     }
 
 
@@ -134,6 +137,30 @@ def _class_map_scores(scores: dict[str, Any] | None) -> Scores:
         "class_map_spearman_low": low,
         "class_map_spearman_high": high,
     }
+
+
+def _finetune_scores(result: dict[str, Any] | None) -> Scores:
+    """Of the last epoch; None everywhere without a result, since the data has no labels."""
+    last = {} if result is None else result["last"]
+    best = {} if result is None else result["best_on_val"]
+    return {
+        **_with_interval("finetune_top1", last.get("test_top1"), last.get("test_top1_interval")),
+        "finetune_best_top1": best.get("test_top1"),
+    }
+
+
+def _robustness_scores(result: dict[str, Any] | None) -> Scores:
+    """The mean over all corruptions and severities, and the same images clean."""
+    mean, clean = ({} if result is None else result[key] for key in ("mean", "clean"))
+    return {
+        **_with_interval("robustness_top1", mean.get("top1"), mean.get("top1_interval")),
+        "robustness_clean_top1": clean.get("top1"),
+    }
+
+
+def _with_interval(name: str, value: float | None, interval: list[float] | None) -> Scores:
+    low, high = (None, None) if interval is None else interval
+    return {name: value, f"{name}_low": low, f"{name}_high": high}
 
 
 def _mean(many: Iterable[Scores]) -> Scores:

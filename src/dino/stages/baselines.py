@@ -6,7 +6,7 @@ from dino.core.artifacts import write_json
 from dino.core.paths import Project
 from dino.core.provenance import Stopwatch, plain, provenance
 from dino.data.dataset import PreparedDataset
-from dino.evaluation.baselines import centre_box, otsu, raw_pixels
+from dino.evaluation.baselines import centre_box, otsu, raw_pixel_robustness, raw_pixels
 from dino.evaluation.class_map import class_map
 from dino.evaluation.knn import knn
 from dino.evaluation.linear import linear
@@ -29,6 +29,7 @@ def execute(project: Project, parameters: "Parameters") -> None:
             "class_map": plain(
                 class_map(pixels.numpy(), dataset.manifest, dataset.classes, parameters.class_map)
             ),
+            "robustness": plain(raw_pixel_robustness(pixels, dataset, parameters.robustness)),
         },
         "centre_box": plain(centre_box(dataset, parameters.attention)),
         "otsu": plain(otsu(dataset, parameters.attention)),
@@ -43,6 +44,7 @@ def execute(project: Project, parameters: "Parameters") -> None:
                 "linear": parameters.linear,
                 "attention": parameters.attention,
                 "class_map": parameters.class_map,
+                "robustness": parameters.robustness,
             },
             project.root,
             stopwatch,

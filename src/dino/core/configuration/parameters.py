@@ -11,10 +11,12 @@ from dino.core.configuration.architecture import ArchitectureConfig
 from dino.core.configuration.attention import AttentionConfig
 from dino.core.configuration.class_map import ClassMapConfig
 from dino.core.configuration.features import FeaturesConfig
+from dino.core.configuration.finetune import FinetuneConfig
 from dino.core.configuration.knn import KnnConfig
 from dino.core.configuration.linear import LinearConfig
 from dino.core.configuration.prepare import PrepareConfig
 from dino.core.configuration.pretrain import PretrainConfig
+from dino.core.configuration.robustness import RobustnessConfig
 from dino.core.configuration.section import parse, section
 from dino.core.errors import ConfigurationError
 from dino.core.yaml_file import read_yaml
@@ -66,6 +68,8 @@ class Parameters:
     linear: LinearConfig = Field(default_factory=LinearConfig)
     attention: AttentionConfig = Field(default_factory=AttentionConfig)
     class_map: ClassMapConfig = Field(default_factory=ClassMapConfig)
+    finetune: FinetuneConfig = Field(default_factory=FinetuneConfig)
+    robustness: RobustnessConfig = Field(default_factory=RobustnessConfig)
 
     @model_validator(mode="after")
     def _runs_can_be_built(self) -> Self:
@@ -83,6 +87,7 @@ class Parameters:
                 ("pretrain.crops.local_size_px", crops.local_size_px),
                 ("features.crop_px", self.features.crop_px),
                 ("attention.image_size_px", self.attention.image_size_px),
+                ("finetune.crop_px", self.finetune.crop_px),
             ):
                 if key.startswith("pretrain.") and architecture.weights is not None:
                     continue  # it is not trained

@@ -6,6 +6,7 @@ from dino.reporting.figures.accuracy import accuracy
 from dino.reporting.figures.attention_maps import attention_maps
 from dino.reporting.figures.attention_ranking import attention_ranking
 from dino.reporting.figures.class_map import class_map
+from dino.reporting.figures.robustness import robustness
 from dino.reporting.figures.training_curves import training_curves
 from dino.reporting.picture import Picture, house_style
 from dino.reporting.results import Results
@@ -23,4 +24,5 @@ def all_pictures(results: Results, summary: dict[str, Any], prototypes: int) -> 
             attention_maps(results),
             attention_ranking(results),
             class_map(results),
+            robustness(results, summary),
         )

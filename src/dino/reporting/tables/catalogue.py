@@ -7,7 +7,9 @@ from dino.reporting.table import Table
 from dino.reporting.tables.accuracy import accuracy_table
 from dino.reporting.tables.attention import attention_table
 from dino.reporting.tables.class_map import class_map_table
+from dino.reporting.tables.finetune import finetune_table
 from dino.reporting.tables.parameters import parameter_table
+from dino.reporting.tables.robustness import robustness_table
 
 
 def all_tables(results: Results, summary: dict[str, Any], parameters: Any) -> tuple[Table, ...]:
@@ -16,5 +18,7 @@ def all_tables(results: Results, summary: dict[str, Any], parameters: Any) -> tu
         accuracy_table(results, summary),
         attention_table(results, summary),
         class_map_table(results, summary),
+        finetune_table(results, summary),
+        robustness_table(results, summary),
         parameter_table(parameters),
     )

@@ -1,0 +1,79 @@
+"""k-NN accuracy of corrupted images beside the baselines."""
+
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Any
+
+from dino.core.paths import RANDOM_INIT, TEACHER
+from dino.reporting.results import Results
+from dino.reporting.table import Table, frame
+
+CORRUPTIONS = {
+    "noise": "Noise",
+    "blur": "Blur",
+    "contrast": "Contrast",
+    "pixelate": "Pixelate",
+    "jpeg": "JPEG",
+}
+HEADINGS = {
+    "features": "Features",
+    "clean": "Clean",
+    **CORRUPTIONS,
+    "robustness_top1": "Mean of corruptions",
+    "robustness_top1_low": "95 % from",
+    "robustness_top1_high": "to",
+    "relative_drop": "Lost of clean",
+}
+
+
+def robustness_table(results: Results, summary: dict[str, Any]) -> Table:
+    """One row a run, one an architecture's random init, and raw pixels."""
+    rows = [
+        _row(f"DINO, {run.name}", [run.robustness.get(TEACHER)], summary["runs"][run.name])
+        for run in results.runs
+    ]
+    for architecture, scores in summary["baselines"]["random_init"]["by_architecture"].items():
+        seeds = [
+            run.robustness.get(RANDOM_INIT)
+            for run in results.runs
+            if run.architecture == architecture
+        ]
+        rows.append(_row(f"random init, {architecture}", seeds, scores))
+    raw_pixels = results.baselines["raw_pixels"].get("robustness")
+    rows.append(_row("raw pixels", [raw_pixels], summary["baselines"]["raw_pixels"]))
+    return Table(
+        name="robustness",
+        caption=_caption(results.runs[0].robustness),
+        headings=HEADINGS,
+        frame=frame(rows, HEADINGS, text=("features",)),
+    )
+
+
+def _row(
+    features: str, seeds: Sequence[dict[str, Any] | None], scores: dict[str, Any]
+) -> dict[str, Any]:
+    """The mean over `seeds` of each column; empty for a data set without labels."""
+    row = {"features": features, **{key: scores[key] for key in HEADINGS if key in scores}}
+    measured = [result for result in seeds if result is not None]
+    if measured:
+        row["clean"] = fmean(result["clean"]["top1"] for result in measured)
+        for name in CORRUPTIONS:
+            row[name] = fmean(
+                severity["top1"]
+                for result in measured
+                for severity in result["corruptions"][name].values()
+            )
+        drops = [r["relative_drop"] for r in measured if r["relative_drop"] is not None]
+        row["relative_drop"] = fmean(drops) if drops else None
+    return row
+
+
+def _caption(result: dict[str, Any]) -> str:
+    if result.get("reason"):
+        return f"Not measured: {result['reason']}."
+    return (
+        f"k-NN top-1 (k = {result['neighbours']}) in percent of {result['images']} test images, "
+        "clean and in each corruption: the mean over three severities. The neighbours are clean "
+        "training images. The mean of all 15 has a 95 % bootstrap interval over the images; lost "
+        "of clean is its distance from clean in percent of clean."
+    )
