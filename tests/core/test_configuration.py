@@ -181,7 +181,7 @@ def test_evaluation_defaults_are_the_references():
     assert KnnConfig().headline == 20
     assert KnnConfig().temperature == 0.07
     assert LinearConfig().epochs == 100
-    assert LinearConfig().learning_rate == 0.001
+    assert LinearConfig().learning_rates == (0.001,)
     assert (FeaturesConfig().resize_px, FeaturesConfig().crop_px) == (256, 224)
     assert FeaturesConfig().last_blocks == 4
     assert AttentionConfig().image_size_px == 480
