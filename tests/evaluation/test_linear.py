@@ -94,13 +94,12 @@ def test_learning_rates_trained_at_once_are_as_if_trained_alone(splits: Labelled
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
-def test_a_learning_rate_that_overflows_is_no_number_and_not_chosen(
-    splits: LabelledSplits,
-) -> None:
-    result = linear(splits, replace(CONFIG, learning_rates=(1e39, 2.0)))
-    assert result.learning_rate == 2.0
-    alone = linear(splits, replace(CONFIG, learning_rates=(1e39,)))
-    assert alone.curve[-1].train_loss is None
+def test_a_classifier_that_overflowed_knows_nothing() -> None:
+    classifier = torch.nn.Linear(4, 3)
+    torch.nn.init.constant_(classifier.weight, math.nan)
+    scores = validate(classifier, _separable(10, 0), 4)
+    # of equal scores the lowest class ranks first
+    assert (scores.top1, math.isnan(scores.loss)) == (40, True)
 
 
 def test_an_accuracy_has_its_interval(splits: LabelledSplits) -> None:
