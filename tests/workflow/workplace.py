@@ -35,13 +35,25 @@ STAGES = (
     "features",
     "knn",
     "linear",
+    "linear_paper",
+    "low_shot",
     "attention",
     "card",
     "baselines",
     "report",
 )
 RUN = "tiny-dino-s0"
-PER_RUN = ("pretrain", "export", "features", "knn", "linear", "attention", "card")
+PER_RUN = (
+    "pretrain",
+    "export",
+    "features",
+    "knn",
+    "linear",
+    "linear_paper",
+    "low_shot",
+    "attention",
+    "card",
+)
 
 # The real commands on scikit-learn's digits: every stage computes for about a second.
 PARAMETERS: dict[str, Any] = {
@@ -75,6 +87,8 @@ PARAMETERS: dict[str, Any] = {
     "features": {"resize_px": 8, "crop_px": 8, "last_blocks": 1},
     "knn": {"neighbours": [5, 10], "headline": 5},
     "linear": {"epochs": 2, "batch_size": 50},
+    "linear_paper": {"epochs": 2, "batch_size": 50},
+    "low_shot": {"fractions": [0.1, 0.5], "draws": 2},
     "attention": {"image_size_px": 16, "images": 20, "examples": 2},
 }
 

@@ -10,6 +10,8 @@ DEPENDENCIES: dict[str, tuple[str, ...]] = {
     "features": ("prepare", "export"),
     "knn": ("prepare", "features"),
     "linear": ("prepare", "features"),
+    "linear_paper": ("prepare", "export", "features"),
+    "low_shot": ("prepare", "features"),
     "attention": ("prepare", "export"),
     "card": ("prepare", "pretrain", "export", "knn", "linear", "attention"),
     "baselines": ("prepare",),
@@ -20,6 +22,8 @@ DEPENDENCIES: dict[str, tuple[str, ...]] = {
         "features",
         "knn",
         "linear",
+        "linear_paper",
+        "low_shot",
         "attention",
         "card",
         "baselines",
@@ -27,7 +31,17 @@ DEPENDENCIES: dict[str, tuple[str, ...]] = {
 }
 """Stage: the stages whose outputs are its inputs."""
 
-PER_RUN = ("pretrain", "export", "features", "knn", "linear", "attention", "card")
+PER_RUN = (
+    "pretrain",
+    "export",
+    "features",
+    "knn",
+    "linear",
+    "linear_paper",
+    "low_shot",
+    "attention",
+    "card",
+)
 """The stages that every run has its own of."""
 
 

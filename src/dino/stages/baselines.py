@@ -1,6 +1,6 @@
 """baselines: score what needs no training: raw pixels, centre box, Otsu's threshold."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dino.core.artifacts import write_json
 from dino.core.paths import Project
@@ -9,7 +9,8 @@ from dino.data.dataset import PreparedDataset
 from dino.evaluation.baselines import centre_box, otsu, raw_pixels
 from dino.evaluation.knn import knn
 from dino.evaluation.linear import linear
-from dino.features.labelled_splits import labelled_splits
+from dino.evaluation.low_shot import low_shot
+from dino.features.labelled_splits import labelled_splits, no_labels
 
 if TYPE_CHECKING:
     from dino.core.configuration.parameters import Parameters
@@ -19,12 +20,8 @@ def execute(project: Project, parameters: "Parameters") -> None:
     """Write results/baselines.json."""
     stopwatch = Stopwatch()
     dataset = PreparedDataset.open(project.data)
-    splits = labelled_splits(raw_pixels(dataset), dataset.manifest, dataset.classes)
     result = {
-        "raw_pixels": {
-            "knn": plain(knn(splits, parameters.knn)),
-            "linear": plain(linear(splits, parameters.linear)),
-        },
+        "raw_pixels": _raw_pixels(dataset, parameters),
         "centre_box": plain(centre_box(dataset, parameters.attention)),
         "otsu": plain(otsu(dataset, parameters.attention)),
     }
@@ -36,6 +33,7 @@ def execute(project: Project, parameters: "Parameters") -> None:
             {
                 "knn": parameters.knn,
                 "linear": parameters.linear,
+                "low_shot": parameters.low_shot,
                 "attention": parameters.attention,
             },
             project.root,
@@ -43,3 +41,16 @@ def execute(project: Project, parameters: "Parameters") -> None:
             data=dataset.fingerprint,
         ),
     )
+
+
+def _raw_pixels(dataset: PreparedDataset, parameters: "Parameters") -> dict[str, Any]:
+    """What classifiers say of the pixels themselves, or why they say nothing."""
+    reason = no_labels(dataset.classes)
+    if reason:
+        return {"reason": reason}
+    splits = labelled_splits(raw_pixels(dataset), dataset.manifest, dataset.classes)
+    return {
+        "knn": plain(knn(splits, parameters.knn)),
+        "linear": plain(linear(splits, parameters.linear)),
+        "low_shot": plain(low_shot(splits, parameters.low_shot)),
+    }
