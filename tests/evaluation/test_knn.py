@@ -75,7 +75,7 @@ def test_with_fewer_than_five_classes_top5_is_everything() -> None:
 def test_an_image_is_its_own_nearest_neighbour() -> None:
     bank, _ = _random()
     assert _accuracies(bank, bank, (1,), 12)[1] == KnnAccuracy(
-        top1=100.0, top5=100.0, top1_interval=(100.0, 100.0)
+        top1=100.0, top5=100.0, top1_interval=(100.0, 100.0), top5_interval=(100.0, 100.0)
     )
 
 

@@ -26,6 +26,7 @@ class KnnAccuracy:
     """Among the best min(5, k) classes."""
     top1_interval: tuple[float, float] | None
     """95 % bootstrap interval over the images; None without images."""
+    top5_interval: tuple[float, float] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +108,7 @@ def knn_accuracies(
             top1=top_k_accuracy(ranks, 1),
             top5=top_k_accuracy(ranks, min(5, k)),
             top1_interval=share_interval(top_k_accuracy(ranks, 1), len(ranks)),
+            top5_interval=share_interval(top_k_accuracy(ranks, min(5, k)), len(ranks)),
         )
     return accuracies
 

@@ -57,6 +57,7 @@ class LinearAccuracy:
     test_top1_interval: tuple[float, float] | None
     """95 % bootstrap interval over the test images."""
     test_top5: float
+    test_top5_interval: tuple[float, float] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,6 +225,7 @@ def _accuracy(
         test_top1=scores.top1,
         test_top1_interval=share_interval(scores.top1, len(test.labels)),
         test_top5=scores.top5,
+        test_top5_interval=share_interval(scores.top5, len(test.labels)),
     )
 
 

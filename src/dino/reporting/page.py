@@ -8,9 +8,10 @@ from typing import Any
 import jinja2
 
 from dino.reporting import graph
+from dino.reporting.accuracies import Scores
 from dino.reporting.picture import Picture
 from dino.reporting.results import Results
-from dino.reporting.summary import DECIMALS, Scores, difference, mean_of_architecture
+from dino.reporting.summary import DECIMALS, difference, mean_of_architecture
 from dino.reporting.table import MINUS, NOT_MEASURED, Table
 
 _COLUMN_PX, _ROW_PX, _BOX_PX = 152, 54, (110, 36)
@@ -52,6 +53,8 @@ def page(
 
 def headline(results: Results, summary: dict[str, Any], architecture: str) -> str:
     """What the numbers of `architecture` say, in a sentence."""
+    if results.no_accuracies:
+        return f"{architecture}: no accuracies, since {results.no_accuracies}."
     scores, random_init, raw_pixels = _compared(results, summary, architecture)
     seeds = sum(run.architecture == architecture for run in results.runs)
     kind = next(run.kind for run in results.runs if run.architecture == architecture)

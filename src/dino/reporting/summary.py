@@ -5,19 +5,22 @@ from statistics import fmean
 from typing import Any
 
 from dino.core.paths import RANDOM_INIT, TEACHER
+from dino.reporting.accuracies import Scores, knn_scores, linear_scores, low_shot_scores
 from dino.reporting.results import Results, RunResults
 
 DECIMALS = 2
 """Of every percentage: 10,000 test images resolve 0.01 %."""
-
-Scores = dict[str, float | None]
 
 
 def summarise(results: Results) -> dict[str, Any]:
     """Dataset, scores of every run, and scores of the baselines; percentages of the test split.
 
     `knn_*` count the headline number of neighbours; `linear_*` are those of the last epoch,
-    `linear_best_top1` of the epoch that was best on val. `attention_jaccard` is null for a
+    `linear_best_top1` of the epoch that was best on val; the learning rate was chosen on val.
+    `linear_paper_*` are by the paper's protocol, for the teacher alone. `low_shot_1_top1` is the
+    mean over the draws of 1 % of the labels, with its `_deviation` over them. `NAME_low` and
+    `NAME_high` are the 95 % interval of NAME over the test images; that of a mean over runs is the
+    mean of theirs. Without labels accuracies are null. `attention_jaccard` is null for a
     backbone without [CLS] attention. The random-init baseline is each run's own teacher before
     step 0: the mean over runs, and over the runs of each architecture. Equal results give equal
     values: nothing here depends on when or where the stages ran.
@@ -30,8 +33,9 @@ def summarise(results: Results) -> dict[str, Any]:
         "baselines": {
             "raw_pixels": _rounded(
                 {
-                    **_knn_scores(baselines["raw_pixels"]["knn"], results.headline),
-                    **_linear_scores(baselines["raw_pixels"]["linear"]),
+                    **knn_scores(baselines["raw_pixels"].get("knn", {}), results.headline),
+                    **linear_scores(baselines["raw_pixels"].get("linear", {})),
+                    **low_shot_scores(baselines["raw_pixels"].get("low_shot", {})),
                 }
             ),
             "random_init": {
@@ -77,25 +81,11 @@ def _dataset(dataset: dict[str, Any]) -> dict[str, Any]:
 
 def _scores_of_run(run: RunResults, model: str) -> Scores:
     return {
-        **_knn_scores(run.knn[model], str(run.knn["headline"])),
-        **_linear_scores(run.linear[model]),
+        **knn_scores(run.knn.get(model, {}), str(run.knn.get("headline"))),
+        **linear_scores(run.linear.get(model, {})),
+        **linear_scores(run.linear_paper.get(model, {}), "linear_paper"),
+        **low_shot_scores(run.low_shot.get(model, {})),
         "attention_jaccard": run.attention[model]["jaccard"],
-    }
-
-
-def _knn_scores(accuracies: dict[str, Any], headline: str) -> Scores:
-    return {
-        "knn_top1": accuracies["test"][headline]["top1"],
-        "knn_top5": accuracies["test"][headline]["top5"],
-        "knn_val_top1": accuracies["val"][headline]["top1"],
-    }
-
-
-def _linear_scores(accuracies: dict[str, Any]) -> Scores:
-    return {
-        "linear_top1": accuracies["last"]["test_top1"],
-        "linear_top5": accuracies["last"]["test_top5"],
-        "linear_best_top1": accuracies["best_on_val"]["test_top1"],
     }
 
 

@@ -6,6 +6,7 @@ from dino.reporting.results import Results
 from dino.reporting.table import Table
 from dino.reporting.tables.accuracy import accuracy_table
 from dino.reporting.tables.attention import attention_table
+from dino.reporting.tables.low_shot import low_shot_table
 from dino.reporting.tables.parameters import parameter_table
 
 
@@ -13,6 +14,7 @@ def all_tables(results: Results, summary: dict[str, Any], parameters: Any) -> tu
     """Every table of the report; `parameters` is the whole of params.yaml, resolved."""
     return (
         accuracy_table(results, summary),
+        low_shot_table(results, summary),
         attention_table(results, summary),
         parameter_table(parameters),
     )
