@@ -107,7 +107,9 @@ def no_attention(tmp_path_factory: pytest.TempPathFactory) -> Results:
 def no_labels(tmp_path_factory: pytest.TempPathFactory) -> Results:
     """Of two runs on a data set without labels."""
     folder = tmp_path_factory.mktemp("no_labels")
-    return _results_of(write_project(folder, ("vit_micro_7", "vit_tiny_7"), seeds=(0,), labelled=False))
+    return _results_of(
+        write_project(folder, ("vit_micro_7", "vit_tiny_7"), seeds=(0,), labelled=False)
+    )
 
 
 def _results_of(project: Project) -> Results:

@@ -34,13 +34,13 @@ def score_features(
     """
     stopwatch = Stopwatch()
     paths = project.run(run)
+    manifest = read_manifest(project.data)
     description = read_json(project.data / DESCRIPTION)
     fingerprint, classes = description["fingerprint"], tuple(description["classes"])
     checksums = {}
     reason = no_labels(classes)
     result: dict[str, Any] = {"reason": reason} if reason else dict(header)
     if reason is None:
-        manifest = read_manifest(project.data)
         for model in MODELS:
             features = load_features(paths.features(model), data=fingerprint)
             splits = labelled_splits(inputs(features), manifest, classes)
