@@ -1,6 +1,6 @@
 """The nearest training features of each test feature, and the votes of their classes.
 
-Exact. On a device that multiplies bf16 in hardware, candidates are found in bf16 and their
+Exact. On a processor that multiplies bf16 in hardware, candidates are found in bf16 and their
 similarities computed anew in float32; where the error of bf16 leaves a doubt whether a candidate
 was missed, float32 decides. The similarities exist block by block, so that besides the features
 memory grows with `queries * k` alone.
@@ -62,7 +62,10 @@ def _candidates_pay(
     bank: Float[Tensor, "bank dim"], queries: Float[Tensor, "queries dim"], k: int
 ) -> bool:
     """Whether bf16 is fast here, there is enough to do, and these features are far enough apart."""
-    if bank.dtype != torch.float32 or resolve_precision("auto", bank.device) != "bf16":
+    # GPUs may add up products in bf16, which no bound here allows for; their float32 is fast
+    if bank.dtype != torch.float32 or bank.device.type != "cpu":
+        return False
+    if resolve_precision("auto", bank.device) != "bf16":
         return False
     if bank.numel() * len(queries) < _WORTH_CANDIDATES or _candidates(k) >= len(bank) // 2:
         return False
@@ -83,13 +86,20 @@ def _by_candidates(
     rough, indices, error = _top(bank, queries, _candidates(k), torch.bfloat16)
     exact = _similarities(bank, queries, indices)
     similarities, indices = _sorted(exact, indices)
-    # no feature that is not a candidate is nearer than this
-    limit = rough[:, -1] + error
+    # no feature that is not a candidate is nearer than this: rounding keeps the order, so that
+    # what was rounded to less than the last candidate is at most half a unit above that
+    farthest = rough[:, -1]
+    limit = farthest + _half_unit(farthest, torch.bfloat16) + error
     return _Nearest(
         similarities=similarities[:, :k].contiguous(),
         indices=indices[:, :k].contiguous(),
         certain=similarities[:, k - 1] > limit,
     )
+
+
+def _half_unit(similarities: Float[Tensor, "*any"], dtype: torch.dtype) -> Float[Tensor, "*any"]:
+    """How far numbers that are these in `dtype` can be from them."""
+    return similarities.abs() * (torch.finfo(dtype).eps / 2)
 
 
 def _in_float32(
@@ -152,7 +162,8 @@ def _top(
     """The `count` largest similarities of each query, computed in `dtype`, in descending order.
 
     Kept while one block of the bank after the other is looked at. The third value bounds how far
-    any similarity of a query, of these or of the others, is from that of the features as given.
+    any similarity of a query, before it is rounded to `dtype`, is from that of the features as
+    given.
     """
     rough = queries.to(dtype)
     values = queries.new_full((len(queries), count), -torch.inf)
@@ -177,11 +188,11 @@ def _top(
             indices[part] = known.gather(1, best.indices)
     if dtype == queries.dtype:
         return values, indices, queries.new_zeros(len(queries))
-    # |q'b' - qb| <= |q' - q| + |q'| |b' - b| for unit vectors (Cauchy and Schwarz), then the
-    # product itself is rounded: half a unit in the last place of numbers up to 1
+    # |q'b' - qb| <= |q' - q| + |q'| |b' - b| for unit vectors (Cauchy and Schwarz); products are
+    # added up in float32
     moved = (rough.float() - queries).norm(dim=1)
-    rounding = torch.finfo(dtype).eps / 2 + queries.shape[1] * torch.finfo(torch.float32).eps
-    return values, indices, moved + rough.float().norm(dim=1) * farthest + rounding
+    sums = queries.shape[1] * torch.finfo(torch.float32).eps
+    return values, indices, moved + rough.float().norm(dim=1) * farthest + sums
 
 
 def _blocks(bank: Float[Tensor, "bank dim"]) -> Iterator[tuple[int, Float[Tensor, "rows dim"]]]:
