@@ -1,6 +1,7 @@
 """Linear classification by the paper's protocol: new random crops in each epoch (section 4.1)."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from jaxtyping import Float
@@ -51,17 +52,18 @@ def linear_paper(
     labels = torch.tensor(dataset.manifest["label"].to_list())
     precision = resolve_precision(features.precision, device)
 
+    # one thread a part: on a processor the operations of small networks are too short to be
+    # divided among the cores one by one
+    threads = ThreadPoolExecutor(cores(), initializer=lambda: torch.set_num_threads(1))
+
     @torch.no_grad()
-    def features_of(pixels: Tensor) -> Float[Tensor, "batch dim"]:
-        parts = []
-        for part in pixels.split(features.batch_size):
-            with autocast(precision, device):
-                tokens = tokens_of_last_blocks(
-                    backbone, normalised(part.to(device)), features.last_blocks
-                )
-            cls_tokens, patch_mean = (token.float() for token in tokens)
-            parts.append(classifier_input(cls_tokens, patch_mean, config.average_pool))
-        return torch.cat(parts)
+    def features_of(pixels: Tensor) -> Float[Tensor, "part dim"]:
+        with autocast(precision, device):
+            tokens = tokens_of_last_blocks(
+                backbone, normalised(pixels.to(device)), features.last_blocks
+            )
+        cls_tokens, patch_mean = (token.float() for token in tokens)
+        return classifier_input(cls_tokens, patch_mean, config.average_pool)
 
     order = ShuffledBatches(dataset.indices("train"), config.batch_size, config.seed)
     loader = DataLoader(
@@ -71,7 +73,8 @@ def linear_paper(
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         order.epoch = epoch
         for pixels, images in loader:
-            yield features_of(pixels), labels[images].to(device)
+            parts = threads.map(features_of, pixels.split(features.batch_size))
+            yield torch.cat(list(parts)), labels[images].to(device)
 
     generator = torch.Generator().manual_seed(config.seed)
     classifier = initial_classifier(splits.val.features.shape[1], splits.classes, generator).to(
@@ -83,4 +86,5 @@ def linear_paper(
         batch_size=config.batch_size,
         epochs=config.epochs,
     )
-    return trained(training, batches, val=splits.val, test=splits.test)
+    with threads:
+        return trained(training, batches, val=splits.val, test=splits.test)
