@@ -95,7 +95,8 @@ def tiles(results: Results, summary: dict[str, Any], architecture: str) -> tuple
         Tile(
             label=label,
             value=_percent(scores[key]),
-            comparisons=tuple(
+            comparisons=_interval(scores, key)
+            + tuple(
                 f"{_points(scores[key], value)} {name} ({_percent(value)})"
                 for name, value in baselines.items()
                 if scores[key] is not None and value is not None
@@ -103,6 +104,13 @@ def tiles(results: Results, summary: dict[str, Any], architecture: str) -> tuple
         )
         for key, (label, baselines) in references.items()
     )
+
+
+def _interval(scores: Scores, key: str) -> tuple[str, ...]:
+    low, high = scores.get(f"{key}_low"), scores.get(f"{key}_high")
+    if low is None or high is None:
+        return ()
+    return (f"95 % interval {_percent(low)} to {_percent(high)}",)
 
 
 def _compared(
