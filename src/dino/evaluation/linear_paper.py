@@ -1,7 +1,8 @@
 """Linear classification by the paper's protocol: new random crops in each epoch (section 4.1)."""
 
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import torch
 from jaxtyping import Float
@@ -52,18 +53,21 @@ def linear_paper(
     labels = torch.tensor(dataset.manifest["label"].to_list())
     precision = resolve_precision(features.precision, device)
 
-    # one thread a part: on a processor the operations of small networks are too short to be
+    # one thread a batch: on a processor the operations of small networks are too short to be
     # divided among the cores one by one
     threads = ThreadPoolExecutor(cores(), initializer=lambda: torch.set_num_threads(1))
 
     @torch.no_grad()
-    def features_of(pixels: Tensor) -> Float[Tensor, "part dim"]:
-        with autocast(precision, device):
-            tokens = tokens_of_last_blocks(
-                backbone, normalised(pixels.to(device)), features.last_blocks
-            )
-        cls_tokens, patch_mean = (token.float() for token in tokens)
-        return classifier_input(cls_tokens, patch_mean, config.average_pool)
+    def features_of(pixels: Tensor) -> Float[Tensor, "batch dim"]:
+        parts = []
+        for part in pixels.split(features.batch_size):
+            with autocast(precision, device):
+                tokens = tokens_of_last_blocks(
+                    backbone, normalised(part.to(device)), features.last_blocks
+                )
+            cls_tokens, patch_mean = (token.float() for token in tokens)
+            parts.append(classifier_input(cls_tokens, patch_mean, config.average_pool))
+        return torch.cat(parts)
 
     order = ShuffledBatches(dataset.indices("train"), config.batch_size, config.seed)
     loader = DataLoader(
@@ -72,9 +76,15 @@ def linear_paper(
 
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         order.epoch = epoch
+        ahead: deque[tuple[Future[Tensor], Tensor]] = deque()
         for pixels, images in loader:
-            parts = threads.map(features_of, pixels.split(features.batch_size))
-            yield torch.cat(list(parts)), labels[images].to(device)
+            ahead.append((threads.submit(features_of, pixels), labels[images].to(device)))
+            # what a batch's features are does not depend on the classifier
+            if len(ahead) > cores():
+                computed, its_labels = ahead.popleft()
+                yield computed.result(), its_labels
+        for computed, its_labels in ahead:
+            yield computed.result(), its_labels
 
     generator = torch.Generator().manual_seed(config.seed)
     classifier = initial_classifier(splits.val.features.shape[1], splits.classes, generator).to(

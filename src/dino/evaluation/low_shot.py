@@ -15,6 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from dino.core.configuration.low_shot import LowShotConfig
 from dino.core.errors import ConfigurationError
@@ -122,7 +123,8 @@ def _fitted(
         StandardScaler(),
         LogisticRegression(C=config.inverse_penalty, max_iter=config.max_iterations),
     )
-    with warnings.catch_warnings():
+    # products this small are slower on several threads, and sums then depend on how many there are
+    with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
         try:
             return classifier.fit(features, labels)
