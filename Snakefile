@@ -19,6 +19,8 @@ include: "workflow/rules/export.smk"
 include: "workflow/rules/features.smk"
 include: "workflow/rules/knn.smk"
 include: "workflow/rules/linear.smk"
+include: "workflow/rules/linear_paper.smk"
+include: "workflow/rules/low_shot.smk"
 include: "workflow/rules/attention.smk"
 include: "workflow/rules/card.smk"
 include: "workflow/rules/class_map.smk"
@@ -39,6 +41,8 @@ rule all:
         expand(rules.features.output, run=RUNS),
         expand(rules.knn.output, run=RUNS),
         expand(rules.linear.output, run=RUNS),
+        expand(rules.linear_paper.output, run=RUNS),
+        expand(rules.low_shot.output, run=RUNS),
         expand(rules.attention.output, run=RUNS),
         expand(rules.card.output, run=RUNS),
         expand(rules.class_map.output, run=RUNS),

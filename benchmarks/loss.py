@@ -1,12 +1,10 @@
 """Loss forward and backward over all pairs of views: time and peak memory."""
 
-import os
 import statistics
 from collections.abc import Callable, Collection
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,8 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from benchmarks.agreement import FLOAT32, Numbers, assert_agreement
-from benchmarks.errors import BenchmarkError
 from benchmarks.machine import cores
+from benchmarks.memory import peak, reset_peak
 from benchmarks.textbook.loss import GLOBAL_CROPS, loss_of_pairs
 from benchmarks.timing import interleaved_seconds, medians, spread
 from dino.core.configuration.pretrain import LossConfig
@@ -151,9 +149,9 @@ def peak_bytes(name: str, shape: Shape) -> int:
     # code and threads are loaded before the memory is looked at
     SIDES[name](random_scores(shape[0], cores(), 128))()
     run = SIDES[name](random_scores(*shape))
-    before = _reset_peak()
+    before = reset_peak()
     run()
-    return _status_bytes("VmHWM") - before
+    return peak() - before
 
 
 def random_scores(crops: int, batch: int, prototypes: int) -> Scores:
@@ -185,22 +183,3 @@ def numbers_of(side: Side, shape: Shape) -> Numbers:
     loss, gradients = side()
     views = [gradient.unflatten(0, (shape[0], -1)) for gradient in gradients]
     return Numbers(loss=float(loss), gradients={"student_scores": torch.cat(views, dim=1)})
-
-
-def _reset_peak() -> int:
-    """The process's resident memory now, from where the kernel's record of its peak starts."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError as error:
-        raise BenchmarkError(
-            f"/proc/self/clear_refs: cannot be written ({error.strerror}), so that the peak of the "
-            "memory cannot be measured; allow it or leave out loss_memory"
-        ) from None
-    return _status_bytes("VmRSS")
-
-
-def _status_bytes(field: str) -> int:
-    for line in Path(f"/proc/{os.getpid()}/status").read_text().splitlines():
-        if line.startswith(f"{field}:"):
-            return int(line.split()[1]) * 1024
-    raise BenchmarkError(f"/proc/self/status: expected a line {field}, found none")

@@ -14,6 +14,8 @@ PARTS = {
     "augmentation": ("augmentation",),
     "loss": ("loss_time", "loss_memory"),
     "update": ("update",),
+    "knn": ("knn_loop",),
+    "linear": ("linear_cached",),
     "growth": ("growth",),
 }
 """Module: names that it measures."""

@@ -17,6 +17,8 @@ _SETTINGS = {
     "augmentation": "JPEG of 500 by 375 to 10 crops, one core",
     "loss_time": "loss, forward and backward",
     "loss_memory": "loss, peak memory",
+    "knn_loop": "20-NN, 60,000 by 10,000 features of 384: plain float32 loop / exact with bf16",
+    "linear_cached": "linear classifier on the first run: new crops each epoch / cached features",
     "update": "clipping, AdamW, moving average",
 }
 

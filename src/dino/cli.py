@@ -18,6 +18,8 @@ STAGES = {
     "features": ("compute the frozen features that the evaluations share", True),
     "knn": ("classify the test images by their nearest training features", True),
     "linear": ("train a linear classifier on the frozen features", True),
+    "linear_paper": ("train linear classifiers on new random crops in each epoch", True),
+    "low_shot": ("classify with the labels of few training images", True),
     "attention": ("score the [CLS] attention as a segmentation of the object", True),
     "card": ("describe the exported teacher in a README.md beside it", True),
     "class_map": ("arrange the classes by their mean features", True),

@@ -9,6 +9,8 @@ from dino.core.configuration.features import FeaturesConfig
 from dino.core.configuration.finetune import FinetuneConfig
 from dino.core.configuration.knn import KnnConfig
 from dino.core.configuration.linear import LinearConfig
+from dino.core.configuration.linear_paper import LinearPaperConfig
+from dino.core.configuration.low_shot import LowShotConfig
 from dino.core.configuration.parameters import Parameters, read_parameters
 from dino.core.configuration.pretrain import (
     CropsConfig,
@@ -211,8 +213,11 @@ def test_evaluation_defaults_are_the_references():
     assert KnnConfig().neighbours == (10, 20, 100, 200)
     assert KnnConfig().headline == 20
     assert KnnConfig().temperature == 0.07
-    assert LinearConfig().epochs == 100
-    assert LinearConfig().learning_rate == 0.001
+    assert LinearConfig().epochs == LinearPaperConfig().epochs == 100
+    assert LinearPaperConfig().learning_rates == (0.001,)
+    assert (LinearPaperConfig().scale, LinearPaperConfig().flip_probability) == ((0.08, 1.0), 0.5)
+    assert (LowShotConfig().fractions, LowShotConfig().draws) == ((0.01, 0.1), 5)
+    assert LinearConfig().learning_rates == (0.001,)
     assert (FeaturesConfig().resize_px, FeaturesConfig().crop_px) == (256, 224)
     assert FeaturesConfig().last_blocks == 4
     assert AttentionConfig().image_size_px == 480

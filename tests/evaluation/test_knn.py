@@ -74,7 +74,9 @@ def test_with_fewer_than_five_classes_top5_is_everything() -> None:
 
 def test_an_image_is_its_own_nearest_neighbour() -> None:
     bank, _ = _random()
-    assert _accuracies(bank, bank, (1,), 12)[1] == KnnAccuracy(top1=100.0, top5=100.0)
+    assert _accuracies(bank, bank, (1,), 12)[1] == KnnAccuracy(
+        top1=100.0, top5=100.0, top1_interval=(100.0, 100.0), top5_interval=(100.0, 100.0)
+    )
 
 
 def test_val_and_test_are_classified_by_train() -> None:
@@ -83,3 +85,41 @@ def test_val_and_test_are_classified_by_train() -> None:
     result = knn(splits, KnnConfig(neighbours=(1,), headline=1))
     assert result.val[1].top1 == 100
     assert result.test == _accuracies(train, other, (1,), 12)
+
+
+def test_leaving_one_out_is_a_bank_without_the_image() -> None:
+    train, _ = _random(bank=30)
+    # equal features, which are each other's nearest
+    train.features[7] = train.features[3]
+    config = KnnConfig(neighbours=(1, 4), headline=1, leave_one_out=True)
+    splits = LabelledSplits(train=train, val=train, test=train, classes=12)
+    result = knn(splits, config).leave_one_out
+    assert result is not None
+    right = dict.fromkeys(config.neighbours, 0.0)
+    for image in range(30):
+        others = torch.arange(30) != image
+        bank = LabelledFeatures(features=train.features[others], labels=train.labels[others])
+        one = LabelledFeatures(
+            features=train.features[image][None], labels=train.labels[image][None]
+        )
+        for k, accuracy in _accuracies(bank, one, config.neighbours, 12).items():
+            right[k] += accuracy.top1
+    assert {k: a.top1 for k, a in result.items()} == pytest.approx(
+        {k: total / 30 for k, total in right.items()}
+    )
+
+
+def test_an_image_with_many_equals_is_classified_by_others() -> None:
+    features = torch.ones(9, 4)
+    equals = LabelledFeatures(features=features, labels=torch.zeros(9, dtype=torch.int64))
+    splits = LabelledSplits(train=equals, val=equals, test=equals, classes=2)
+    config = KnnConfig(neighbours=(2,), headline=2, leave_one_out=True)
+    result = knn(splits, config).leave_one_out
+    assert result is not None and result[2].top1 == 100
+
+
+def test_an_accuracy_has_its_interval() -> None:
+    bank, queries = _random()
+    accuracy = _accuracies(bank, queries, (5,), 12)[5]
+    assert accuracy.top1_interval is not None
+    assert accuracy.top1_interval[0] < accuracy.top1 < accuracy.top1_interval[1]

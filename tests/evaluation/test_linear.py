@@ -30,7 +30,7 @@ def splits() -> LabelledSplits:
     )
 
 
-CONFIG = LinearConfig(epochs=6, batch_size=16, learning_rate=2.0)
+CONFIG = LinearConfig(epochs=6, batch_size=16, learning_rates=(2.0,))
 
 
 def test_separable_classes_are_separated(splits: LabelledSplits) -> None:
@@ -70,14 +70,40 @@ def test_test_labels_choose_nothing(splits: LabelledSplits) -> None:
 
 def test_the_learning_rate_is_a_cosine_per_epoch() -> None:
     classifier = initial_classifier(2, 2, torch.Generator().manual_seed(0))
-    training = LinearTraining(classifier, learning_rate=0.1, batch_size=512, epochs=4)
+    training = LinearTraining(classifier, learning_rates=(0.1, 0.3), batch_size=512, epochs=4)
     rates = []
     for _ in range(4):
-        rates.append(training.learning_rate)
+        rates.append(training.current_learning_rates)
         training.step(torch.ones(1, 2), torch.tensor([0]))
         training.end_epoch()
-    assert rates == pytest.approx([0.1 * (1 + math.cos(math.pi * e / 4)) for e in range(4)])
-    assert training.learning_rate == pytest.approx(0)
+    cosine = [1 + math.cos(math.pi * e / 4) for e in range(4)]
+    assert [rate for rate, _ in rates] == pytest.approx([0.1 * c for c in cosine])
+    assert [rate for _, rate in rates] == pytest.approx([0.3 * c for c in cosine])
+    assert training.current_learning_rates == pytest.approx([0, 0])
+
+
+def test_learning_rates_trained_at_once_are_as_if_trained_alone(splits: LabelledSplits) -> None:
+    rates = (0.001, 2.0, 0.05)
+    together = linear(splits, replace(CONFIG, learning_rates=rates))
+    alone = [linear(splits, replace(CONFIG, learning_rates=(rate,))) for rate in rates]
+    assert [r.val_top1 for r in together.learning_rates] == [a.last.val_top1 for a in alone]
+    chosen = max(alone, key=lambda a: a.last.val_top1)
+    assert together.learning_rate == chosen.learning_rate
+    assert together.last == chosen.last
+    losses = [[e.train_loss for e in result.curve] for result in (together, chosen)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_a_classifier_that_overflowed_knows_nothing() -> None:
+    classifier = torch.nn.Linear(4, 3)
+    torch.nn.init.constant_(classifier.weight, math.nan)
+    scores = validate(classifier, _separable(10, 0), 4)
+    # of equal scores the lowest class ranks first
+    assert (scores.top1, math.isnan(scores.loss)) == (40, True)
+
+
+def test_an_accuracy_has_its_interval(splits: LabelledSplits) -> None:
+    assert linear(splits, CONFIG).last.test_top1_interval == (100, 100)
 
 
 def test_a_zero_classifier_costs_the_log_of_the_classes() -> None:

@@ -23,10 +23,61 @@ def test_neighbours_are_those_of_a_full_sort() -> None:
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     bank, queries = _random(40, 6, 0), _random(23, 6, 1)
     whole = nearest_neighbours(bank, queries, 5)
-    monkeypatch.setattr(neighbours, "_BLOCK_SIMILARITIES", 40 * 4)
+    monkeypatch.setattr(neighbours, "_BANK_ROWS", 7)
+    monkeypatch.setattr(neighbours, "_BLOCK_SIMILARITIES", 7 * 4)
     blocked = nearest_neighbours(bank, queries, 5)
     torch.testing.assert_close(blocked[0], whole[0])
     assert torch.equal(blocked[1], whole[1])
+
+
+@pytest.fixture
+def candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Candidates in bf16, on any processor and for any size."""
+    monkeypatch.setattr(neighbours, "resolve_precision", lambda *_: "bf16")
+    monkeypatch.setattr(neighbours, "_WORTH_CANDIDATES", 0)
+
+
+@pytest.mark.usefixtures("candidates")
+@pytest.mark.parametrize("spacing", [1.0, 1e-2, 1e-4])
+def test_candidates_in_bf16_lead_to_the_float32_neighbours(
+    monkeypatch: pytest.MonkeyPatch, spacing: float
+) -> None:
+    # the smaller the spacing, the less bf16 can tell the features apart
+    bank = _random(1, 24, 2) + spacing * _random(400, 24, 0)
+    queries = _random(1, 24, 2) + spacing * _random(60, 24, 1)
+    monkeypatch.setattr(neighbours, "_TOLERATED_DOUBT", 1.0)
+    monkeypatch.setattr(neighbours, "_BANK_ROWS", 150)
+    similarities, indices = nearest_neighbours(bank, queries, 5)
+    monkeypatch.setattr(neighbours, "_WORTH_CANDIDATES", math.inf)
+    expected = nearest_neighbours(bank, queries, 5)
+    torch.testing.assert_close(similarities, expected[0])
+    if spacing > 1e-4:
+        assert torch.equal(indices, expected[1])
+
+
+@pytest.mark.usefixtures("candidates")
+def test_candidates_that_bf16_cannot_tell_apart_are_not_certain() -> None:
+    bank = _random(1, 24, 2) + 1e-3 * _random(400, 24, 0)
+    queries = torch.nn.functional.normalize(_random(1, 24, 2) + 1e-3 * _random(9, 24, 1), dim=1)
+    assert not neighbours._by_candidates(bank, queries, 5).certain.any()
+    assert not neighbours._candidates_pay(bank, queries, 5)
+
+
+def test_the_error_of_bf16_is_within_its_bound() -> None:
+    bank, queries = _random(300, 48, 0), _random(50, 48, 1)
+    queries = torch.nn.functional.normalize(queries, dim=1)
+    rough, indices, error = neighbours._top(bank, queries, 300, torch.bfloat16)
+    exact = neighbours._similarities(bank, queries, indices)
+    rounding = neighbours._half_unit(rough, torch.bfloat16)
+    assert ((rough - exact).abs() <= error[:, None] + rounding).all()
+    assert error.max() < 0.02
+
+
+@pytest.mark.parametrize("equal", [4, 30])
+def test_of_equal_similarities_the_lower_index_comes_first(equal: int) -> None:
+    bank = torch.eye(4).repeat_interleave(equal, dim=0)
+    _, indices = nearest_neighbours(bank, torch.eye(4)[[2, 0]], 3)
+    assert indices.tolist() == [[2 * equal, 2 * equal + 1, 2 * equal + 2], [0, 1, 2]]
 
 
 def test_more_neighbours_than_images_gives_all_images() -> None:

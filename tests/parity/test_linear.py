@@ -52,19 +52,21 @@ def test_training_is_the_references(golden: Golden) -> None:
         epochs, steps = int(file["cfg/epochs"]), int(file["cfg/iters_per_epoch"])
         training = LinearTraining(
             _classifier(file[f"{variant}/init/weight"], file[f"{variant}/init/bias"]),
-            learning_rate=float(file["cfg/lr_base"]),
+            # trained beside another learning rate, as `linear` does it
+            learning_rates=(0.01, float(file["cfg/lr_base"])),
             batch_size=int(file["cfg/batch"]),
             epochs=epochs,
         )
         for epoch in range(epochs):
             losses = []
             for step in range(epoch * steps, (epoch + 1) * steps):
-                assert training.learning_rate == pytest.approx(file[f"{variant}/lr_used"][step])
-                features = _input(file, variant, file["train_x"][step])
-                losses.append(
-                    training.step(features, torch.from_numpy(file["train_y"][step])).item()
+                assert training.current_learning_rates[1] == pytest.approx(
+                    file[f"{variant}/lr_used"][step]
                 )
-                state = training.classifier.state_dict()
+                features = _input(file, variant, file["train_x"][step])
+                labels = torch.from_numpy(file["train_y"][step])
+                losses.append(training.step(features, labels)[1].item())
+                state = training.classifier(1).state_dict()
                 for name in ("weight", "bias"):
                     expected = file[f"{variant}/{name}"][step]
                     np.testing.assert_allclose(state[name], expected, rtol=1e-4, atol=1e-6)

@@ -21,6 +21,16 @@ EXAMPLES = 5
 IMAGE_SIZE_PX = 56
 PATCH_SIZE_PX = 7
 STEPS = 120
+NEED_LABELS = (
+    "knn",
+    "linear",
+    "linear_paper",
+    "low_shot",
+    "class_map",
+    "finetune",
+    "robustness",
+)
+NO_LABELS = {"reason": "the data set has no labels"}
 NO_ATTENTION = "resnet50 has no [CLS] token"
 
 
@@ -29,11 +39,13 @@ def write_project(
     architectures: tuple[str, ...] = ("vit_micro_7", "vit_nano_7"),
     seeds: tuple[int, ...] = (0, 1),
     without_attention: tuple[str, ...] = (),
+    labelled: bool = True,
 ) -> Project:
     """All inputs of the report stage below `root`.
 
     The k-NN top-1 of architecture a (counted from 0) and seed s is 77 + 2a + s, of its random
-    init 69 + 2a + s; raw pixels reach 84.6. Linear accuracies are one point higher.
+    init 69 + 2a + s; raw pixels reach 84.6. Linear accuracies are one point higher, those by the
+    paper's protocol two. An interval is the number ± 1. Without labels there are no accuracies.
     """
     project = Project(root=root)
     root.mkdir(parents=True, exist_ok=True)
@@ -42,7 +54,7 @@ def write_project(
         project.data / "dataset.json",
         {
             "source": "digits",
-            "classes": [str(digit) for digit in range(10)],
+            "classes": [str(digit) for digit in range(10)] if labelled else [],
             "counts": {"train": 1000, "val": 200, "test": 597},
             "fingerprint": "ab" * 32,
             "mask_kind": "approximate: non-zero pixels",
@@ -52,13 +64,14 @@ def write_project(
     raw_pixels = {
         "knn": _knn(84.6),
         "linear": _linear(85.6),
+        "low_shot": _low_shot(70),
         "class_map": _class_arrangement(0.5),
         "robustness": _robustness(60.0),
     }
     write_json(
         project.results / "baselines.json",
         {
-            "raw_pixels": raw_pixels,
+            "raw_pixels": raw_pixels if labelled else NO_LABELS,
             "centre_box": {"jaccard": 51.238, "interval": [50.5, 52.0], "area_share": 0.5},
             "otsu": {"jaccard": 80.0, "interval": [79.0, 81.0]},
         },
@@ -70,6 +83,9 @@ def write_project(
         _write_run(
             project.run(f"{architecture}-dino-s{seed}"), score, architecture in without_attention
         )
+        if not labelled:
+            for stage in NEED_LABELS:
+                write_json(project.run(f"{architecture}-dino-s{seed}").result(stage), NO_LABELS)
     return project
 
 
@@ -99,6 +115,15 @@ def no_attention(tmp_path_factory: pytest.TempPathFactory) -> Results:
         write_project(
             folder, architectures=("resnet50",), seeds=(0,), without_attention=("resnet50",)
         )
+    )
+
+
+@pytest.fixture(scope="session")
+def no_labels(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """Of two runs on a data set without labels."""
+    folder = tmp_path_factory.mktemp("no_labels")
+    return _results_of(
+        write_project(folder, ("vit_micro_7", "vit_tiny_7"), seeds=(0,), labelled=False)
     )
 
 
@@ -137,6 +162,11 @@ def _write_run(paths: Any, score: float, without_attention: bool) -> None:
     write_json(
         paths.result("linear"),
         {"epochs": 3, "teacher": _linear(score + 1), "random_init": _linear(score - 7)},
+    )
+    write_json(paths.result("linear_paper"), {"epochs": 3, "teacher": _linear(score + 2)})
+    write_json(
+        paths.result("low_shot"),
+        {"teacher": _low_shot(score - 10), "random_init": _low_shot(score - 20)},
     )
     write_json(paths.result("attention"), _attention(without_attention))
     write_json(paths.result("class_map"), _class_map())
@@ -192,7 +222,12 @@ def _knn(top1: float) -> dict[str, Any]:
     return {
         split: {
             "10": {"top1": top1 - 0.5, "top5": 98.0},
-            "20": {"top1": top1 + (1 if split == "val" else 0), "top5": 99.0},
+            "20": {
+                "top1": top1 + (1 if split == "val" else 0),
+                "top1_interval": [top1 - 1, top1 + 1],
+                "top5": 99.0,
+                "top5_interval": [98.0, 100.0],
+            },
         }
         for split in ("val", "test")
     }
@@ -200,12 +235,20 @@ def _knn(top1: float) -> dict[str, Any]:
 
 def _linear(top1: float) -> dict[str, Any]:
     return {
-        "last": {"val_top1": top1 + 1, "test_top1": top1, "test_top5": 99.5},
+        "last": {
+            "val_top1": top1 + 1,
+            "test_top1": top1,
+            "test_top1_interval": [top1 - 1, top1 + 1],
+            "test_top5": 99.5,
+            "test_top5_interval": [98.5, 100.0],
+        },
         "best_on_val": {
             "epoch": 2,
             "val_top1": top1 + 1.5,
             "test_top1": top1 + 0.256,
+            "test_top1_interval": [top1 - 0.744, top1 + 1.256],
             "test_top5": 99.6,
+            "test_top5_interval": [98.6, 100.0],
         },
         "curve": [
             {"epoch": epoch, "train_loss": 1 / epoch, "val_top1": top1 - 3 + epoch}
@@ -235,6 +278,21 @@ def _robustness(mean: float) -> dict[str, Any]:
         },
         "mean": {"top1": mean, "top1_interval": [mean - 2, mean + 2]},
         "relative_drop": 100 * 20 / (mean + 20),
+    }
+
+
+def _low_shot(top1: float) -> dict[str, Any]:
+    return {
+        "shares": [
+            {
+                "fraction": fraction,
+                "test_top1": top1 + fraction,
+                "test_top1_interval": [top1 - 1, top1 + 1],
+                "deviation": 0.5,
+                "draws": [{"images": int(1000 * fraction)}] * 5,
+            }
+            for fraction in (0.01, 0.1)
+        ]
     }
 
 

@@ -64,6 +64,12 @@ def test_captions_and_alternatives_carry_numbers(pictures: dict[str, Picture]) -
     assert "77.00 % clean and 57.00 % in the mean" in pictures["robustness"].alternative
 
 
+def test_missing_accuracies_are_a_figure_that_says_why(no_labels: Results) -> None:
+    pictures = _pictures(no_labels)
+    assert "the data set has no labels" in pictures["accuracy"].alternative
+    assert Image.open(io.BytesIO(pictures["accuracy"].png)).width == 1500
+
+
 def test_missing_attention_is_a_figure_that_says_why(no_attention: Results) -> None:
     with house_style():
         picture = attention_maps(no_attention)

@@ -12,6 +12,7 @@ from dino.core.artifacts import read_json, write_json
 from dino.core.configuration.parameters import read_parameters
 from dino.core.errors import DinoError
 from dino.core.paths import Project
+from dino.reporting.figures.catalogue import all_pictures
 from dino.reporting.graph import PER_RUN
 from dino.reporting.page import page
 from dino.reporting.results import Results
@@ -27,6 +28,7 @@ OUTPUTS = {
         f"tables/{table}.{kind}"
         for table in (
             "accuracy",
+            "low_shot",
             "attention",
             "class_map",
             "finetune",
@@ -167,6 +169,7 @@ def test_the_headline_is_made_of_the_numbers(html: str) -> None:
         "7.10 points below raw pixels."
     ) in html
     assert "35.00 points below Otsu (80.00 %)" in html
+    assert "95 % interval 76.50 % to 78.50 %" in html
 
 
 def test_results_come_before_figures_tables_parameters_workflow_and_provenance(html: str) -> None:
@@ -181,6 +184,15 @@ def test_the_page_escapes_what_it_shows(one_run: Results) -> None:
     text = page(strange, summary, all_tables(strange, summary, {"<b>": 1}), pictures=())
     assert "<script>" not in text and "<b>" not in text
     assert "&lt;script&gt;&amp;" in text
+
+
+def test_without_labels_the_page_shows_what_was_measured(no_labels: Results) -> None:
+    summary = summarise(no_labels)
+    tables = all_tables(no_labels, summary, {})
+    text = page(no_labels, summary, tables, all_pictures(no_labels, summary, prototypes=64))
+    assert "vit_micro_7: no accuracies, since the data set has no labels." in text
+    assert "None" not in re.sub(r"data:[^\"]*", "", text) and "nan" not in tables[0].csv()
+    assert "45.00 %" in text
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from dino.reporting.tables.attention import attention_table
 from dino.reporting.tables.catalogue import all_tables
 from dino.reporting.tables.class_map import class_map_table
 from dino.reporting.tables.finetune import finetune_table
+from dino.reporting.tables.low_shot import low_shot_table
 from dino.reporting.tables.parameters import parameter_table
 from dino.reporting.tables.robustness import robustness_table
 
@@ -52,6 +53,37 @@ def test_the_csv_holds_the_summarys_numbers(results: Results) -> None:
     for name, scores in summary["runs"].items():
         for key in ("knn_top1", "knn_top5", "knn_val_top1", "linear_top1", "linear_best_top1"):
             assert rows.loc[f"DINO, {name}", key] == scores[key]
+
+
+def test_an_interval_stands_in_its_numbers_cell_and_in_columns_of_the_csv(
+    results: Results,
+) -> None:
+    table = accuracy_table(results, summarise(results))
+    row = _read_csv(table).loc["DINO, vit_micro_7-dino-s0"]
+    assert (row["knn_top1_low"], row["knn_top1_high"]) == (76.0, 78.0)
+    assert row["linear_paper_top1"] == 79.0
+    assert "77.00 [76.00, 78.00]" in table.markdown() and "77.00 [76.00, 78.00]" in table.latex()
+    assert "k-NN top-1, low" not in table.header()
+    assert len(table.header()) == len(table.numeric()) == len(table.rows()[0])
+
+
+def test_low_shot_has_a_row_for_each_share_and_kind_of_features(results: Results) -> None:
+    table = low_shot_table(results, summarise(results))
+    rows = table.frame.set_index(["features", "share"])
+    assert len(rows) == 2 * (4 + 2 + 1)
+    teacher = rows.loc[("DINO, vit_micro_7-dino-s0", "10 %")]
+    assert (teacher["test_top1"], teacher["deviation"]) == (67.1, 0.5)
+    assert (teacher["images"], teacher["draws"]) == ("100", "5")
+    assert rows.loc[("random init, vit_micro_7", "1 %"), "test_top1"] == 57.51
+    assert rows.loc[("raw pixels", "1 %"), "test_top1"] == 70.01
+
+
+def test_without_labels_tables_are_empty_and_say_why(no_labels: Results) -> None:
+    summary = summarise(no_labels)
+    for table in (accuracy_table(no_labels, summary), low_shot_table(no_labels, summary)):
+        assert table.frame.select_dtypes("number").isna().all(axis=None)
+        assert "Not measured: the data set has no labels." in table.caption
+        assert "nan" not in table.markdown() + table.latex() + table.csv()
 
 
 def test_attention_stands_beside_random_init_box_and_otsu(results: Results) -> None:
@@ -167,7 +199,7 @@ def test_markdown_has_equal_cells_in_every_line() -> None:
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines[:5]} == {3}
 
 
-@pytest.mark.parametrize("which", range(6))
+@pytest.mark.parametrize("which", range(7))
 def test_latex_is_balanced_escaped_and_as_wide_as_it_says(results: Results, which: int) -> None:
     table = all_tables(results, summarise(results), _Outer())[which]
     text = table.latex()
@@ -179,7 +211,7 @@ def test_latex_is_balanced_escaped_and_as_wide_as_it_says(results: Results, whic
     assert "%" not in bare and "#" not in bare
     assert text.isascii()
     body = bare[bare.index("\\toprule") : bare.index("\\bottomrule")]
-    columns = len(table.frame.columns)
+    columns = len(table.header())
     assert {row.count("&") for row in body.split("\\\\")[:-1]} == {columns - 1}
     alignment = re.search(r"\\begin\{tabular\}\{(\w+)\}", text)
     assert alignment is not None and len(alignment[1]) == columns

@@ -11,6 +11,7 @@ from dino.core.configuration.knn import KnnConfig
 from dino.features.labelled_splits import LabelledFeatures, LabelledSplits
 from dino.features.neighbours import class_votes, nearest_neighbours
 from dino.metrics.accuracy import rank_of_label, top_k_accuracy
+from dino.metrics.intervals import share_interval
 
 _BLOCK_VOTES = 2**24
 """Votes held at a time: 128 MiB."""
@@ -23,6 +24,9 @@ class KnnAccuracy:
     top1: float
     top5: float
     """Among the best min(5, k) classes."""
+    top1_interval: tuple[float, float] | None
+    """95 % bootstrap interval over the images; None without images."""
+    top5_interval: tuple[float, float] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +35,8 @@ class KnnResult:
 
     val: dict[int, KnnAccuracy]
     test: dict[int, KnnAccuracy]
+    leave_one_out: dict[int, KnnAccuracy] | None
+    """Of each training image among all others; None unless asked for."""
 
 
 def knn(splits: LabelledSplits, config: KnnConfig) -> KnnResult:
@@ -47,7 +53,21 @@ def knn(splits: LabelledSplits, config: KnnConfig) -> KnnResult:
             classes=splits.classes,
         )
 
-    return KnnResult(val=accuracies(splits.val), test=accuracies(splits.test))
+    leave_one_out = None
+    if config.leave_one_out:
+        leave_one_out = knn_accuracies(
+            bank=splits.train.features,
+            bank_labels=splits.train.labels,
+            queries=splits.train.features,
+            query_labels=splits.train.labels,
+            neighbours=config.neighbours,
+            temperature=config.temperature,
+            classes=splits.classes,
+            queries_are_bank=True,
+        )
+    return KnnResult(
+        val=accuracies(splits.val), test=accuracies(splits.test), leave_one_out=leave_one_out
+    )
 
 
 @torch.no_grad()
@@ -60,14 +80,20 @@ def knn_accuracies(
     neighbours: tuple[int, ...],
     temperature: float,
     classes: int,
+    queries_are_bank: bool = False,
 ) -> dict[int, KnnAccuracy]:
     """The accuracy for each number of neighbours.
+
+    With `queries_are_bank` query i is image i of the bank, and is classified by all others.
 
     As the reference's `knn_classifier`, except that any number of classes and queries is
     allowed, that more neighbours than the bank holds means all of it, and that of equal votes
     (so of all classes without any) the lower class index ranks first.
     """
-    similarities, indices = nearest_neighbours(bank, queries, max(neighbours))
+    if queries_are_bank:
+        similarities, indices = _others(*nearest_neighbours(bank, queries, max(neighbours) + 1))
+    else:
+        similarities, indices = nearest_neighbours(bank, queries, max(neighbours))
     labels = bank_labels[indices]
     truth = query_labels.cpu().numpy()
     accuracies = {}
@@ -79,6 +105,20 @@ def knn_accuracies(
             votes = class_votes(similarities[block, :k], labels[block, :k], temperature, classes)
             ranks[block] = rank_of_label(votes.cpu().numpy(), truth[block])
         accuracies[k] = KnnAccuracy(
-            top1=top_k_accuracy(ranks, 1), top5=top_k_accuracy(ranks, min(5, k))
+            top1=top_k_accuracy(ranks, 1),
+            top5=top_k_accuracy(ranks, min(5, k)),
+            top1_interval=share_interval(top_k_accuracy(ranks, 1), len(ranks)),
+            top5_interval=share_interval(top_k_accuracy(ranks, min(5, k)), len(ranks)),
         )
     return accuracies
+
+
+def _others(
+    similarities: Float[Tensor, "images more"], indices: Int64[Tensor, "images more"]
+) -> tuple[Float[Tensor, "images fewer"], Int64[Tensor, "images fewer"]]:
+    """The neighbours without the image itself, or without the last where it is not among them."""
+    own = indices == torch.arange(len(indices), device=indices.device)[:, None]
+    # an image with more equals than neighbours were looked for may not be among its own
+    own[:, -1] |= ~own.any(dim=1)
+    shape = (len(indices), indices.shape[1] - 1)
+    return similarities[~own].view(shape), indices[~own].view(shape)

@@ -10,7 +10,8 @@ import jinja2
 from dino.reporting import graph
 from dino.reporting.picture import Picture
 from dino.reporting.results import Results
-from dino.reporting.summary import DECIMALS, Scores, difference, mean_of_architecture
+from dino.reporting.scores import Scores
+from dino.reporting.summary import DECIMALS, difference, mean_of_architecture
 from dino.reporting.table import MINUS, NOT_MEASURED, Table
 
 _COLUMN_PX, _ROW_PX, _BOX_PX = 152, 54, (110, 36)
@@ -52,6 +53,8 @@ def page(
 
 def headline(results: Results, summary: dict[str, Any], architecture: str) -> str:
     """What the numbers of `architecture` say, in a sentence."""
+    if results.no_accuracies:
+        return f"{architecture}: no accuracies, since {results.no_accuracies}."
     scores, random_init, raw_pixels = _compared(results, summary, architecture)
     seeds = sum(run.architecture == architecture for run in results.runs)
     kind = next(run.kind for run in results.runs if run.architecture == architecture)
@@ -92,7 +95,8 @@ def tiles(results: Results, summary: dict[str, Any], architecture: str) -> tuple
         Tile(
             label=label,
             value=_percent(scores[key]),
-            comparisons=tuple(
+            comparisons=_interval(scores, key)
+            + tuple(
                 f"{_points(scores[key], value)} {name} ({_percent(value)})"
                 for name, value in baselines.items()
                 if scores[key] is not None and value is not None
@@ -100,6 +104,13 @@ def tiles(results: Results, summary: dict[str, Any], architecture: str) -> tuple
         )
         for key, (label, baselines) in references.items()
     )
+
+
+def _interval(scores: Scores, key: str) -> tuple[str, ...]:
+    low, high = scores.get(f"{key}_low"), scores.get(f"{key}_high")
+    if low is None or high is None:
+        return ()
+    return (f"95 % interval {_percent(low)} to {_percent(high)}",)
 
 
 def _compared(

@@ -33,6 +33,8 @@ class RunResults:
     """pretrain.csv; without a row where the teacher was not trained here."""
     knn: dict[str, Any]
     linear: dict[str, Any]
+    linear_paper: dict[str, Any]
+    low_shot: dict[str, Any]
     attention: dict[str, Any]
     class_map: dict[str, Any]
     finetune: dict[str, Any]
@@ -72,8 +74,17 @@ class Results:
 
     @property
     def headline(self) -> str:
-        """The number of neighbours whose accuracy is shown, as the result files' key."""
-        return str(self.runs[0].knn["headline"])
+        """The number of neighbours whose accuracy is shown, as the result files' key.
+
+        A dash where none was measured.
+        """
+        return str(self.runs[0].knn.get("headline", "\N{EN DASH}"))
+
+    @property
+    def no_accuracies(self) -> str | None:
+        """Why no accuracy was measured; None where accuracies were."""
+        reason = self.runs[0].knn.get("reason")
+        return None if reason is None else str(reason)
 
 
 def read_results(project: Project, runs: Iterable["Run"]) -> Results:
@@ -94,6 +105,8 @@ def _read_run(project: Project, run: "Run") -> RunResults:
         log=_read_log(paths.training_log),
         knn=read_json(paths.result("knn")),
         linear=read_json(paths.result("linear")),
+        linear_paper=read_json(paths.result("linear_paper")),
+        low_shot=read_json(paths.result("low_shot")),
         attention=read_json(paths.result("attention")),
         class_map=read_json(paths.result("class_map")),
         finetune=read_json(paths.result("finetune")),

@@ -1,6 +1,6 @@
 """A table as CSV, Markdown and LaTeX."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,9 @@ from dino.reporting.summary import DECIMALS
 
 NOT_MEASURED = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
+
+ENDS = ("low", "high")
+"""Of an interval."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,19 +48,31 @@ class Table:
         return text.replace(MINUS, "$-$").replace(NOT_MEASURED, "--")
 
     def header(self) -> list[str]:
-        """The headings, in the order of the columns."""
-        return [self.headings[str(name)] for name in self.frame]
+        """The headings, in the order of the columns; an interval has none of its own."""
+        return [self.headings[name] for name in self._shown()]
 
     def rows(self) -> list[list[str]]:
-        """The cells as text: percentages with two decimals, differences with their sign."""
+        """The cells as text: percentages with two decimals, differences with their sign.
+
+        The interval NAME_low, NAME_high stands behind NAME in its cell.
+        """
         return [
-            [cell(value, signed="minus_" in str(name)) for name, value in row.items()]
+            [
+                cell(row[name], signed="minus_" in name)
+                + interval(row.get(f"{name}_low"), row.get(f"{name}_high"))
+                for name in self._shown()
+            ]
             for row in self.frame.to_dict("records")
         ]
 
     def numeric(self) -> list[bool]:
         """Whether each column holds numbers, which are set flush right."""
-        return [pd.api.types.is_float_dtype(self.frame[name]) for name in self.frame]
+        return [pd.api.types.is_float_dtype(self.frame[name]) for name in self._shown()]
+
+    def _shown(self) -> list[str]:
+        names = [str(name) for name in self.frame]
+        bounds = {f"{name}_{end}" for name in names for end in ENDS}
+        return [name for name in names if name not in bounds]
 
 
 def frame(
@@ -68,9 +83,26 @@ def frame(
     return table.astype({name: object if name in text else float for name in columns})
 
 
+def with_intervals(headings: Mapping[str, str], names: Container[str]) -> dict[str, str]:
+    """`headings` with NAME_low and NAME_high behind each of `names`, for `frame`."""
+    columns = {}
+    for name, heading in headings.items():
+        columns[name] = heading
+        if name in names:
+            columns |= {f"{name}_{end}": f"{heading}, {end}" for end in ENDS}
+    return columns
+
+
+def interval(low: Any, high: Any) -> str:
+    """An interval as it stands behind its number; nothing where there is none."""
+    if low is None or high is None or pd.isna(low) or pd.isna(high):
+        return ""
+    return f" [{cell(low)}, {cell(high)}]"
+
+
 def cell(value: Any, signed: bool = False) -> str:
     """A value as people read it."""
-    if pd.isna(value):
+    if value is None or pd.isna(value):
         return NOT_MEASURED
     if isinstance(value, str):
         return value

@@ -1,6 +1,6 @@
 """baselines: score what needs no training: raw pixels, centre box, Otsu's threshold."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dino.core.artifacts import write_json
 from dino.core.paths import Project
@@ -10,7 +10,8 @@ from dino.evaluation.baselines import centre_box, otsu, raw_pixel_robustness, ra
 from dino.evaluation.class_map import class_map
 from dino.evaluation.knn import knn
 from dino.evaluation.linear import linear
-from dino.features.labelled_splits import labelled_splits
+from dino.evaluation.low_shot import low_shot
+from dino.features.labelled_splits import labelled_splits, no_labels
 
 if TYPE_CHECKING:
     from dino.core.configuration.parameters import Parameters
@@ -20,17 +21,8 @@ def execute(project: Project, parameters: "Parameters") -> None:
     """Write results/baselines.json."""
     stopwatch = Stopwatch()
     dataset = PreparedDataset.open(project.data)
-    pixels = raw_pixels(dataset)
-    splits = labelled_splits(pixels, dataset.manifest, dataset.classes)
     result = {
-        "raw_pixels": {
-            "knn": plain(knn(splits, parameters.knn)),
-            "linear": plain(linear(splits, parameters.linear)),
-            "class_map": plain(
-                class_map(pixels.numpy(), dataset.manifest, dataset.classes, parameters.class_map)
-            ),
-            "robustness": plain(raw_pixel_robustness(pixels, dataset, parameters.robustness)),
-        },
+        "raw_pixels": _raw_pixels(dataset, parameters),
         "centre_box": plain(centre_box(dataset, parameters.attention)),
         "otsu": plain(otsu(dataset, parameters.attention)),
     }
@@ -42,6 +34,7 @@ def execute(project: Project, parameters: "Parameters") -> None:
             {
                 "knn": parameters.knn,
                 "linear": parameters.linear,
+                "low_shot": parameters.low_shot,
                 "attention": parameters.attention,
                 "class_map": parameters.class_map,
                 "robustness": parameters.robustness,
@@ -51,3 +44,21 @@ def execute(project: Project, parameters: "Parameters") -> None:
             data=dataset.fingerprint,
         ),
     )
+
+
+def _raw_pixels(dataset: PreparedDataset, parameters: "Parameters") -> dict[str, Any]:
+    """What classifiers say of the pixels themselves, or why they say nothing."""
+    reason = no_labels(dataset.classes)
+    if reason:
+        return {"reason": reason}
+    pixels = raw_pixels(dataset)
+    splits = labelled_splits(pixels, dataset.manifest, dataset.classes)
+    return {
+        "knn": plain(knn(splits, parameters.knn)),
+        "linear": plain(linear(splits, parameters.linear)),
+        "low_shot": plain(low_shot(splits, parameters.low_shot)),
+        "class_map": plain(
+            class_map(pixels.numpy(), dataset.manifest, dataset.classes, parameters.class_map)
+        ),
+        "robustness": plain(raw_pixel_robustness(pixels, dataset, parameters.robustness)),
+    }

@@ -17,6 +17,9 @@ class KnnConfig:
     temperature: Annotated[float, Field(ge=0.002)] = 0.07
     """Of the votes exp(similarity / temperature), which overflow below 0.0015."""
 
+    leave_one_out: bool = False
+    """Also classify each training image by all others, for small sets."""
+
     @model_validator(mode="after")
     def _headline_is_computed(self) -> Self:
         if self.headline not in self.neighbours:

@@ -14,8 +14,8 @@ class LinearConfig:
     epochs: PositiveInt = 100
     batch_size: PositiveInt = 1024
     """Images in one step over all devices (paper: 1024)."""
-    learning_rate: PositiveFloat = 0.001
-    """For a batch of 256 images; scaled linearly with the batch."""
+    learning_rates: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] = (0.001,)
+    """For a batch of 256 images, scaled linearly with the batch; the best on val is reported."""
     average_pool: bool = False
     """Add the mean patch token; needs features.last_blocks 1 (paper: for ViT-B)."""
     seed: Annotated[int, Field(ge=0)] = 0

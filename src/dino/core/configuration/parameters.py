@@ -14,6 +14,8 @@ from dino.core.configuration.features import FeaturesConfig
 from dino.core.configuration.finetune import FinetuneConfig
 from dino.core.configuration.knn import KnnConfig
 from dino.core.configuration.linear import LinearConfig
+from dino.core.configuration.linear_paper import LinearPaperConfig
+from dino.core.configuration.low_shot import LowShotConfig
 from dino.core.configuration.prepare import PrepareConfig
 from dino.core.configuration.pretrain import PretrainConfig
 from dino.core.configuration.robustness import RobustnessConfig
@@ -66,6 +68,8 @@ class Parameters:
     features: FeaturesConfig = Field(default_factory=FeaturesConfig)
     knn: KnnConfig = Field(default_factory=KnnConfig)
     linear: LinearConfig = Field(default_factory=LinearConfig)
+    linear_paper: LinearPaperConfig = Field(default_factory=LinearPaperConfig)
+    low_shot: LowShotConfig = Field(default_factory=LowShotConfig)
     attention: AttentionConfig = Field(default_factory=AttentionConfig)
     class_map: ClassMapConfig = Field(default_factory=ClassMapConfig)
     finetune: FinetuneConfig = Field(default_factory=FinetuneConfig)
@@ -101,11 +105,12 @@ class Parameters:
                     f"expected features.last_blocks of at most {name}'s depth "
                     f"{architecture.depth}, got {self.features.last_blocks}"
                 )
-        if self.linear.average_pool and self.features.last_blocks != 1:
-            raise ValueError(
-                "expected features.last_blocks of 1 with linear.average_pool, "
-                f"got {self.features.last_blocks}"
-            )
+        for name in ("linear", "linear_paper"):
+            if getattr(self, name).average_pool and self.features.last_blocks != 1:
+                raise ValueError(
+                    f"expected features.last_blocks of 1 with {name}.average_pool, "
+                    f"got {self.features.last_blocks}"
+                )
         return self
 
     def all_runs(self) -> tuple[Run, ...]:

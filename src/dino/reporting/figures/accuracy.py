@@ -14,6 +14,8 @@ from dino.reporting.results import Results
 
 def accuracy(results: Results, summary: dict[str, Any]) -> Picture:
     """k-NN and linear accuracy of every run, of its random init, and of raw pixels."""
+    if results.no_accuracies:
+        return _nothing(results.no_accuracies)
     by_architecture = summary["baselines"]["random_init"]["by_architecture"]
     raw_pixels = summary["baselines"]["raw_pixels"]
     figure = Figure(figsize=(WIDTH_IN, 1.7 + 0.4 * len(results.runs)), layout="constrained")
@@ -49,6 +51,17 @@ def accuracy(results: Results, summary: dict[str, Any]) -> Picture:
             f"init {by_architecture[first.architecture]['knn_top1']:.2f} %, raw pixels "
             f"{raw_pixels['knn_top1']:.2f} %. All numbers stand in the accuracy table."
         ),
+    )
+
+
+def _nothing(reason: str) -> Picture:
+    figure = Figure(figsize=(WIDTH_IN, 0.8), layout="constrained")
+    figure.text(0.5, 0.5, f"No accuracies to show: {reason}.", ha="center", va="center")
+    return picture(
+        figure,
+        name="accuracy",
+        caption=f"No accuracies were measured: {reason}.",
+        alternative=f"No accuracies were measured: {reason}. The tables say the same.",
     )
 
 

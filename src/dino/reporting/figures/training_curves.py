@@ -74,7 +74,7 @@ def training_curves(results: Results, summary: dict[str, Any], prototypes: int) 
     _reference(online, raw_pixels, "raw pixels", GREEN, "--")
     random_init = summary["baselines"]["random_init"]["by_architecture"]
     # where colours tell the architectures apart, one label is enough
-    lowest = min(random_init, key=lambda name: random_init[name]["knn_val_top1"])
+    lowest = min(random_init, key=lambda name: random_init[name]["knn_val_top1"] or 0)
     for name, scores in random_init.items():
         text = "random init" if name == lowest else ""
         _reference(online, scores["knn_val_top1"], text, colours[name], ":")
@@ -99,7 +99,9 @@ def thinned(log: pd.DataFrame, column: str) -> pd.DataFrame:
     return logged.groupby(stretches).mean()
 
 
-def _reference(axes: Axes, value: float, label: str, colour: Any, linestyle: str) -> None:
+def _reference(axes: Axes, value: float | None, label: str, colour: Any, linestyle: str) -> None:
+    if value is None:
+        return
     axes.axhline(value, color=colour, linestyle=linestyle, linewidth=1.2, zorder=1)
     axes.annotate(
         label,

@@ -3,8 +3,9 @@
 from typing import Any
 
 from dino.reporting.results import Results
-from dino.reporting.summary import Scores, difference
-from dino.reporting.table import Table, frame
+from dino.reporting.scores import Scores
+from dino.reporting.summary import difference
+from dino.reporting.table import Table, frame, with_intervals
 
 HEADINGS = {
     "features": "Features",
@@ -17,8 +18,20 @@ HEADINGS = {
     "linear_minus_random_init": "Linear above random init",
     "linear_minus_raw_pixels": "Linear above raw pixels",
     "linear_best_top1": "Linear, best on val",
+    "linear_paper_top1": "Linear by the paper's protocol, last epoch",
+    "linear_paper_best_top1": "Linear by the paper's protocol, best on val",
     "against_raw_pixels": "Against raw pixels",
 }
+_MEASURED = (
+    "knn_top1",
+    "knn_top5",
+    "knn_val_top1",
+    "linear_top1",
+    "linear_best_top1",
+    "linear_paper_top1",
+    "linear_paper_best_top1",
+)
+COLUMNS = with_intervals(HEADINGS, _MEASURED)
 
 
 def accuracy_table(results: Results, summary: dict[str, Any]) -> Table:
@@ -35,23 +48,27 @@ def accuracy_table(results: Results, summary: dict[str, Any]) -> Table:
         for architecture, scores in random_init.items()
     ]
     rows.append({"features": "raw pixels"} | _accuracies(raw_pixels, None, None))
+    reason = results.no_accuracies
+    not_measured = f" Not measured: {reason}." if reason else ""
     return Table(
         name="accuracy",
         caption=(
             "Accuracy in percent on the test split unless val is named, differences in points. "
-            f"k-NN with k = {results.headline}. The linear classifier is scored after its last "
-            "epoch; the epoch that was best on val stands beside it. Random init is the same "
-            "network before its first step, the mean over its seeds."
+            f"Brackets: 95 % bootstrap interval over the images. k-NN with k = {results.headline}. "
+            "Linear classifiers are scored after their last epoch; the epoch that was best on val "
+            "stands beside it. They see features of centre crops, by the paper's protocol those of "
+            "new random crops in each epoch. Random init is the same network before its first "
+            f"step, the mean over its seeds.{not_measured}"
         ),
-        headings=HEADINGS,
-        frame=frame(rows, HEADINGS, text=("features", "against_raw_pixels")),
+        headings=COLUMNS,
+        frame=frame(rows, COLUMNS, text=("features", "against_raw_pixels")),
     )
 
 
 def _accuracies(
     scores: Scores, random_init: Scores | None, raw_pixels: Scores | None
 ) -> dict[str, Any]:
-    row: dict[str, Any] = {k: v for k, v in scores.items() if k in HEADINGS}
+    row: dict[str, Any] = {k: v for k, v in scores.items() if k in COLUMNS}
     for classifier in ("knn", "linear"):
         key = f"{classifier}_top1"
         for name, baseline in (("random_init", random_init), ("raw_pixels", raw_pixels)):

@@ -8,6 +8,7 @@ from dino.reporting.tables.accuracy import accuracy_table
 from dino.reporting.tables.attention import attention_table
 from dino.reporting.tables.class_map import class_map_table
 from dino.reporting.tables.finetune import finetune_table
+from dino.reporting.tables.low_shot import low_shot_table
 from dino.reporting.tables.parameters import parameter_table
 from dino.reporting.tables.robustness import robustness_table
 
@@ -16,6 +17,7 @@ def all_tables(results: Results, summary: dict[str, Any], parameters: Any) -> tu
     """Every table of the report; `parameters` is the whole of params.yaml, resolved."""
     return (
         accuracy_table(results, summary),
+        low_shot_table(results, summary),
         attention_table(results, summary),
         class_map_table(results, summary),
         finetune_table(results, summary),

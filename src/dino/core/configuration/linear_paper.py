@@ -1,0 +1,36 @@
+"""Linear classification of frozen features by the paper's own protocol."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from dino.core.configuration.section import section
+
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+@section
+class LinearPaperConfig:
+    """As `linear`, but with a new random crop of each training image in each epoch.
+
+    Features and the evaluation's crop are those of the section `features`.
+    """
+
+    epochs: PositiveInt = 100
+    batch_size: PositiveInt = 1024
+    """Images in one step over all devices (paper: 1024)."""
+    learning_rates: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] = (0.001,)
+    """For a batch of 256 images, scaled linearly with the batch; the best on val is reported."""
+    average_pool: bool = False
+    """Add the mean patch token; needs features.last_blocks 1 (paper: for ViT-B)."""
+    scale: tuple[Share, Share] = (0.08, 1.0)
+    """Range of a crop's share of the image's area."""
+    flip_probability: Annotated[float, Field(ge=0, le=1)] = 0.5
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the initial weights, of the order of the images and of their crops."""
+
+    @model_validator(mode="after")
+    def _scale_ascends(self) -> Self:
+        if self.scale[0] > self.scale[1]:
+            raise ValueError(f"expected scale in ascending order, got {list(self.scale)}")
+        return self

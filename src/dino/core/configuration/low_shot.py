@@ -1,0 +1,25 @@
+"""Logistic regression on the features of few training images."""
+
+from typing import Annotated
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from dino.core.configuration.section import section
+
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+@section
+class LowShotConfig:
+    """How many labels there are, how often they are drawn, and how strongly weights are held."""
+
+    fractions: Annotated[tuple[Share, ...], Field(min_length=1)] = (0.01, 0.1)
+    """Shares of the training images whose labels are used (paper: 1 % and 10 %)."""
+    draws: PositiveInt = 5
+    """Independent stratified draws of each share."""
+    inverse_penalty: PositiveFloat = 0.1
+    """C of scikit-learn's logistic regression: the larger, the weaker the L2 penalty."""
+    max_iterations: PositiveInt = 2000
+    """Of the solver; a fit that needs more is an error."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the draws."""

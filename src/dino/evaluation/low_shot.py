@@ -1,0 +1,135 @@
+"""Low-shot classification: logistic regression on the features of a share of the training images.
+
+The paper names no details and the reference has no code for it. Here features are standardised
+with mean and deviation of the drawn images, weights have an L2 penalty of fixed strength, and each
+share is drawn several times, every class in proportion and with at least one image.
+"""
+
+import warnings
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+import numpy as np
+from jaxtyping import Float, Int64
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+
+from dino.core.configuration.low_shot import LowShotConfig
+from dino.core.errors import ConfigurationError
+from dino.core.seeding import stream
+from dino.features.labelled_splits import LabelledSplits
+from dino.metrics.accuracy import rank_of_label, top_k_accuracy
+from dino.metrics.intervals import share_interval
+
+
+@dataclass(frozen=True, kw_only=True)
+class LowShotDraw:
+    """A classifier of one draw of training images; percentages of test images."""
+
+    images: int
+    """How many training images were drawn."""
+    test_top1: float
+    test_top1_interval: tuple[float, float] | None
+    """95 % bootstrap interval over the test images, for these training images."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LowShotShare:
+    """What several draws of one share of the training images led to."""
+
+    fraction: float
+    test_top1: float
+    """Mean over the draws, in percent."""
+    test_top1_interval: tuple[float, float] | None
+    """95 % bootstrap interval over the test images at the mean."""
+    deviation: float | None
+    """Standard deviation over the draws (n - 1), in points; None for one draw."""
+    draws: tuple[LowShotDraw, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LowShotResult:
+    """One entry a share, in the order of the parameters."""
+
+    shares: tuple[LowShotShare, ...]
+
+
+def low_shot(splits: LabelledSplits, config: LowShotConfig) -> LowShotResult:
+    """The accuracy on test of classifiers trained on shares of train; val is not used.
+
+    Draw d of a share has the same images whatever the features are. Raises `ConfigurationError`
+    when the solver does not converge.
+    """
+    return LowShotResult(shares=tuple(_share(splits, f, config) for f in config.fractions))
+
+
+def _share(splits: LabelledSplits, fraction: float, config: LowShotConfig) -> LowShotShare:
+    labels = splits.train.labels.numpy()
+    draws = []
+    for draw in range(config.draws):
+        chosen = drawn_images(labels, fraction, config.seed, draw)
+        draws.append(_draw(splits, chosen, config))
+    scores = [draw.test_top1 for draw in draws]
+    mean = fmean(scores)
+    return LowShotShare(
+        fraction=fraction,
+        test_top1=mean,
+        test_top1_interval=share_interval(mean, len(splits.test.labels)),
+        deviation=stdev(scores) if len(scores) > 1 else None,
+        draws=tuple(draws),
+    )
+
+
+def drawn_images(
+    labels: Int64[np.ndarray, " images"], fraction: float, seed: int, draw: int
+) -> Int64[np.ndarray, " drawn"]:
+    """Indices of `fraction` of the images of every class, at least one of each, in order."""
+    rng = stream(seed, draw)
+    chosen = []
+    for label in np.unique(labels):
+        images = rng.permutation(np.flatnonzero(labels == label))
+        chosen.append(images[: max(1, round(fraction * len(images)))])
+    return np.sort(np.concatenate(chosen)).astype(np.int64)
+
+
+def _draw(
+    splits: LabelledSplits, chosen: Int64[np.ndarray, " drawn"], config: LowShotConfig
+) -> LowShotDraw:
+    features, labels = splits.train.features.numpy()[chosen], splits.train.labels.numpy()[chosen]
+    truth = splits.test.labels.numpy()
+    ranks = np.where(truth == labels[0], 0, 1)
+    # of one class alone nothing has to be learnt
+    if splits.classes > 1:
+        classifier = _fitted(features, labels, config)
+        scores = classifier.decision_function(splits.test.features.numpy())
+        if scores.ndim == 1:
+            scores = np.stack([-scores, scores], axis=1)
+        ranks = rank_of_label(scores.astype(np.float64), truth)
+    top1 = top_k_accuracy(ranks, 1)
+    return LowShotDraw(
+        images=len(chosen), test_top1=top1, test_top1_interval=share_interval(top1, len(truth))
+    )
+
+
+def _fitted(
+    features: Float[np.ndarray, "drawn dim"],
+    labels: Int64[np.ndarray, " drawn"],
+    config: LowShotConfig,
+) -> Pipeline:
+    classifier = make_pipeline(
+        StandardScaler(),
+        LogisticRegression(C=config.inverse_penalty, max_iter=config.max_iterations),
+    )
+    # products this small are slower on several threads, and sums then depend on how many there are
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        try:
+            return classifier.fit(features, labels)
+        except ConvergenceWarning:
+            raise ConfigurationError(
+                f"low_shot.max_iterations: {config.max_iterations} are too few for logistic "
+                "regression to converge on these features; raise it, or lower inverse_penalty"
+            ) from None

@@ -1,0 +1,67 @@
+"""Accuracy with the labels of few training images."""
+
+from typing import Any
+
+from dino.core.paths import TEACHER
+from dino.reporting.results import Results
+from dino.reporting.scores import Scores, low_shot_name
+from dino.reporting.table import Table, frame, with_intervals
+
+HEADINGS = {
+    "features": "Features",
+    "share": "Labels",
+    "images": "Images",
+    "draws": "Draws",
+    "test_top1": "Top-1, mean over draws",
+    "deviation": "Deviation over draws",
+}
+COLUMNS = with_intervals(HEADINGS, ("test_top1",))
+
+
+def low_shot_table(results: Results, summary: dict[str, Any]) -> Table:
+    """A row for each share of labels and each kind of features."""
+    baselines = summary["baselines"]
+    named: dict[str, Scores] = {
+        **{f"DINO, {run.name}": summary["runs"][run.name] for run in results.runs},
+        **{
+            f"random init, {architecture}": scores
+            for architecture, scores in baselines["random_init"]["by_architecture"].items()
+        },
+        "raw pixels": baselines["raw_pixels"],
+    }
+    # every run has the shares of params.yaml; the images drawn do not depend on the features
+    shares = results.runs[0].low_shot.get(TEACHER, {}).get("shares", [])
+    rows = [
+        {"features": features} | _row(scores, share)
+        for share in shares
+        for features, scores in named.items()
+    ]
+    reason = results.runs[0].low_shot.get("reason")
+    return Table(
+        name="low_shot",
+        caption=(
+            "Logistic regression on the features of few labelled training images, drawn several "
+            "times in proportion to the classes: accuracy in percent on the test split. Brackets: "
+            "95 % bootstrap interval over the test images. Random init is the same network before "
+            "its first step, the mean over its seeds."
+            + (f" Not measured: {reason}." if reason else "")
+        ),
+        headings=COLUMNS,
+        frame=frame(rows or [{"features": name} for name in named], COLUMNS, text=_TEXT),
+    )
+
+
+_TEXT = ("features", "share", "images", "draws")
+
+
+def _row(scores: Scores, share: dict[str, Any]) -> dict[str, Any]:
+    name = low_shot_name(share["fraction"])
+    return {
+        "share": f"{100 * share['fraction']:g} %",
+        "images": str(share["draws"][0]["images"]),
+        "draws": str(len(share["draws"])),
+        "test_top1": scores.get(name),
+        "test_top1_low": scores.get(f"{name}_low"),
+        "test_top1_high": scores.get(f"{name}_high"),
+        "deviation": scores.get(f"{name}_deviation"),
+    }
