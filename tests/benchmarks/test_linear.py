@@ -4,7 +4,6 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from dino.data.digits import digits
 
 from benchmarks import linear
 from dino.core.configuration.parameters import read_parameters
@@ -13,6 +12,7 @@ from dino.core.paths import TEACHER, Project
 from dino.core.seeding import seeded
 from dino.data.dataset import PreparedDataset
 from dino.data.preparation import prepare
+from dino.data.sources.digits import digits
 from dino.features.global_features import extract_features
 from dino.features.teacher import load_backbone, save_backbone
 from dino.model.backbone import build_backbone

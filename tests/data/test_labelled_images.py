@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from dino.data.digits import digits
 from PIL import Image
 from torch.utils.data import DataLoader
 
@@ -22,6 +21,7 @@ from dino.data.labelled_images import (
     stratified_subset,
 )
 from dino.data.preparation import prepare
+from dino.data.sources.digits import digits
 
 CONFIG = FinetuneConfig(crop_px=8, resize_px=8)
 

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 import torch
-from dino.data.digits import digits
 from PIL import Image
 
 from dino.core.configuration.prepare import PrepareConfig
 from dino.data.dataset import PreparedDataset
 from dino.data.preparation import prepare
 from dino.data.resized_crops import ResizedCrops, ShuffledBatches
+from dino.data.sources.digits import digits
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ from sklearn.datasets import load_digits
 from dino.core.artifacts import write_json
 from dino.core.configuration.parameters import read_parameters
 from dino.core.paths import Project
-from dino.reporting.graph import PER_RUN
-from dino.reporting.results import PROJECT_STAGES, Results, read_results
+from dino.reporting.graph import PER_RUN, PROJECT_STAGES
+from dino.reporting.results import Results, read_results
 
 HEADS = 4
 EXAMPLES = 5

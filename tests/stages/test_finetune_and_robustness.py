@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 import torch
-from dino.data.digits import digits
 
 from dino.core.artifacts import read_json, write_json
 from dino.core.configuration.parameters import Parameters
 from dino.core.configuration.section import parse
 from dino.core.paths import MODELS, Project
 from dino.data.preparation import prepare
+from dino.data.sources.digits import digits
 from dino.features.teacher import save_backbone
 from dino.model.backbone import build_backbone
 from dino.stages import features, finetune, robustness

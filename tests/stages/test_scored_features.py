@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from dino.data.digits import digits
 
 from dino.core.artifacts import read_json, write_json
 from dino.core.configuration.parameters import Parameters
@@ -13,6 +12,7 @@ from dino.core.errors import DataError
 from dino.core.paths import MODELS, Project
 from dino.data.dataset import DESCRIPTION, PreparedDataset
 from dino.data.preparation import prepare
+from dino.data.sources.digits import digits
 from dino.features.feature_set import FeatureSet
 from dino.features.teacher import save_backbone
 from dino.model.backbone import build_backbone

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from dino import cli
+
 ROOT = Path(__file__).parents[2]
 # compiled code comes along: its cache is valid where the sources keep their times
 GENERATED = shutil.ignore_patterns("*.egg-info")
@@ -28,38 +30,9 @@ SOURCES = (
     "src",
     "workflow",
 )
-STAGES = (
-    "prepare",
-    "pretrain",
-    "export",
-    "features",
-    "knn",
-    "linear",
-    "linear_paper",
-    "low_shot",
-    "attention",
-    "card",
-    "class_map",
-    "finetune",
-    "robustness",
-    "baselines",
-    "report",
-)
 RUN = "tiny-dino-s0"
-PER_RUN = (
-    "pretrain",
-    "export",
-    "features",
-    "knn",
-    "linear",
-    "linear_paper",
-    "low_shot",
-    "attention",
-    "card",
-    "class_map",
-    "finetune",
-    "robustness",
-)
+STAGES = tuple(cli.STAGES)
+PER_RUN = tuple(stage for stage, (_, of_one_run) in cli.STAGES.items() if of_one_run)
 
 # The real commands on scikit-learn's digits: every stage computes for about a second.
 PARAMETERS: dict[str, Any] = {

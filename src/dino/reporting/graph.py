@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from itertools import count
 
-DEPENDENCIES: dict[str, tuple[str, ...]] = {
+_MEASURING: dict[str, tuple[str, ...]] = {
     "prepare": (),
     "pretrain": ("prepare",),
     "export": ("pretrain",),
@@ -18,39 +18,13 @@ DEPENDENCIES: dict[str, tuple[str, ...]] = {
     "finetune": ("prepare", "export"),
     "robustness": ("prepare", "export", "features"),
     "baselines": ("prepare",),
-    "report": (
-        "prepare",
-        "pretrain",
-        "export",
-        "features",
-        "knn",
-        "linear",
-        "linear_paper",
-        "low_shot",
-        "attention",
-        "card",
-        "class_map",
-        "finetune",
-        "robustness",
-        "baselines",
-    ),
 }
+DEPENDENCIES = {**_MEASURING, "report": tuple(_MEASURING)}
 """Stage: the stages whose outputs are its inputs."""
 
-PER_RUN = (
-    "pretrain",
-    "export",
-    "features",
-    "knn",
-    "linear",
-    "linear_paper",
-    "low_shot",
-    "attention",
-    "card",
-    "class_map",
-    "finetune",
-    "robustness",
-)
+PROJECT_STAGES = ("prepare", "baselines")
+"""Those that all runs share, the report apart."""
+PER_RUN = tuple(stage for stage in _MEASURING if stage not in PROJECT_STAGES)
 """The stages that every run has its own of."""
 
 

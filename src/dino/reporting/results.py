@@ -14,12 +14,10 @@ from numpy.typing import NDArray
 from dino.core.artifacts import read_json
 from dino.core.errors import DinoError
 from dino.core.paths import Project
-from dino.reporting.graph import PER_RUN
+from dino.reporting.graph import PER_RUN, PROJECT_STAGES
 
 if TYPE_CHECKING:
     from dino.core.configuration.parameters import Run
-
-PROJECT_STAGES = ("prepare", "baselines")
 
 
 @dataclass(frozen=True, kw_only=True)
