@@ -100,7 +100,7 @@ def test_without_labels_raw_pixels_have_a_reason_and_masks_a_score(unlabelled: P
 def test_raw_pixels_are_classified_with_few_labels_too(project: Project) -> None:
     baselines.execute(project, PARAMETERS)
     raw_pixels = read_json(project.results / "baselines.json")["raw_pixels"]
-    assert set(raw_pixels) == {"knn", "linear", "low_shot"}
+    assert set(raw_pixels) == {"knn", "linear", "low_shot", "class_map", "robustness"}
     assert raw_pixels["knn"]["leave_one_out"]["3"]["top1"] > 50
 
 

@@ -20,8 +20,8 @@ pytestmark = pytest.mark.timeout(900)
 
 LEARNING_RATE = "pretrain.optimizer.learning_rate"
 FROM_PRETRAIN_ON = sorted([*(f"{stage}-{RUN}" for stage in PER_RUN), "report"])
-FROM_KNN_ON = sorted([f"knn-{RUN}", "baselines", "report"])
-"""The k-NN of raw pixels is a baseline."""
+FROM_KNN_ON = sorted([f"knn-{RUN}", f"card-{RUN}", "baselines", "report"])
+"""The model card holds its number; the k-NN of raw pixels is a baseline."""
 
 
 @dataclass(frozen=True)
