@@ -17,7 +17,6 @@ from dino.data.labelled_images import (
     _policy_operations,
     _posterize,
     epoch_batches,
-    labelled_indices,
     stratified_subset,
 )
 from dino.data.preparation import prepare
@@ -52,8 +51,8 @@ def test_a_larger_subset_holds_the_smaller_and_another_seed_another() -> None:
 def test_an_unlabelled_image_is_refused(dataset: PreparedDataset) -> None:
     manifest = dataset.manifest.copy()
     manifest.loc[dataset.indices("val")[0], "label"] = -1
-    with pytest.raises(DataError, match="1 val images have no label"):
-        labelled_indices(replace(dataset, manifest=manifest), "val")
+    with pytest.raises(DataError, match="1 of 50 val images have no label"):
+        replace(dataset, manifest=manifest).labelled_indices("val")
 
 
 def test_an_epoch_shows_each_image_at_most_once_in_whole_batches() -> None:

@@ -1,19 +1,21 @@
-"""Folders of anything go through the first stages: hostile images in classes, and no labels."""
+"""Folders of anything go through every stage: hostile images, few labels, and none."""
 
 import csv
+import json
 import os
+from importlib import import_module
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from dino.cli import STAGES
 from dino.core.configuration.parameters import Parameters
 from dino.core.configuration.section import parse
 from dino.core.errors import DataError
-from dino.core.paths import MODELS, Project
+from dino.core.paths import Project
 from dino.data.dataset import PreparedDataset
-from dino.features.feature_set import load_features
-from dino.stages import export, features, prepare, pretrain
+from dino.stages import prepare
 
 PARAMETERS = {
     "runs": {"architecture": ["tiny"]},
@@ -39,11 +41,31 @@ PARAMETERS = {
         "optimizer": {"learning_rate": 0.001, "warmup_epochs": 0},
     },
     "features": {"resize_px": 8, "crop_px": 8, "last_blocks": 1},
+    "knn": {"neighbours": [5], "headline": 5},
+    "linear": {"epochs": 2, "batch_size": 20},
+    "linear_paper": {"epochs": 2, "batch_size": 20},
+    "low_shot": {"fractions": [0.5], "draws": 2},
+    "attention": {"image_size_px": 8, "images": 10},
+    "finetune": {"epochs": 2, "batch_size": 10, "warmup_epochs": 1, "resize_px": 8, "crop_px": 8},
+    "robustness": {"images": 10, "neighbours": 5},
 }
+LABELLED = ("knn", "linear", "linear_paper", "low_shot", "class_map", "finetune", "robustness")
 
 
 def _parameters(**prepare_values):
     return parse(Parameters, {**PARAMETERS, "prepare": prepare_values}, "params.yaml")
+
+
+def _execute(project, parameters):
+    """Every stage; returns the summary, and the results of the stages that need labels."""
+    (run,) = parameters.all_runs()
+    for name, (_, of_one_run) in STAGES.items():
+        stage = import_module(f"dino.stages.{name}")
+        stage.execute(project, parameters, *([run] if of_one_run else []))
+    paths = project.run(run.name)
+    summary = json.loads((project.results / "summary.json").read_text())
+    results = {stage: json.loads(paths.result(stage).read_text()) for stage in LABELLED}
+    return summary["runs"][run.name], results
 
 
 def _online_top1(project, run):
@@ -89,19 +111,23 @@ def images(tmp_path):
     return root, bad
 
 
-def test_a_training_never_dies_of_an_image(tmp_path, images):
+def test_no_stage_dies_of_an_image(tmp_path, images):
     root, bad = images
     project = Project(root=tmp_path)
     split = {"val_images": 20, "test_images": 20}
     parameters = _parameters(source="class_folders", path=str(root), **split)
-    (run,) = parameters.all_runs()
-    prepare.execute(project, parameters)
+    scores, _ = _execute(project, parameters)
     dataset = PreparedDataset.open(project.data)
     assert dataset.classes == ("day & night", "größe")
     assert len(dataset) == 200 - bad
     with (project.data / "quarantine.csv").open(newline="") as stream:
         assert len(list(csv.DictReader(stream))) == bad
-    pretrain.execute(project, parameters, run)
+    for score in ("knn_top1", "linear_top1", "linear_paper_top1", "low_shot_50_top1"):
+        assert 0 <= scores[f"{score}_low"] <= scores[score] <= scores[f"{score}_high"] <= 100
+    assert scores["finetune_top1"] is not None
+    assert scores["robustness_top1"] is not None
+    assert scores["attention_jaccard"] is None
+    (run,) = parameters.all_runs()
     assert all(0 <= float(top1) <= 100 for top1 in _online_top1(project, run))
     strict = _parameters(source="class_folders", path=str(root), strict=True, **split)
     with pytest.raises(DataError, match=rf"prepare\.strict: {bad} images in quarantine"):
@@ -109,21 +135,39 @@ def test_a_training_never_dies_of_an_image(tmp_path, images):
 
 
 @pytest.mark.parametrize("storage", ["copy", "index", "pack"])
-def test_a_folder_without_labels_has_features(tmp_path, images, storage):
+def test_without_labels_every_stage_says_so_or_does_without(tmp_path, images, storage):
     root, _ = images
     project = Project(root=tmp_path)
     parameters = _parameters(
         source="folder", path=str(root), val_images=20, test_images=20, storage=storage
     )
-    (run,) = parameters.all_runs()
-    prepare.execute(project, parameters)
+    scores, results = _execute(project, parameters)
     dataset = PreparedDataset.open(project.data)
     assert dataset.classes == ()
     assert (dataset.labels("train") == -1).all()
-    pretrain.execute(project, parameters, run)
+    (run,) = parameters.all_runs()
     assert set(_online_top1(project, run)) == {""}
-    export.execute(project, parameters, run)
-    features.execute(project, parameters, run)
-    for model in MODELS:
-        found = load_features(project.run(run.name).features(model), dataset.fingerprint)
-        assert len(found.cls_tokens) == len(dataset)
+    assert {str(result) for result in results.values()} == {
+        "{'reason': 'the data set has no labels'}"
+    }
+    assert set(scores.values()) == {None}
+
+
+def test_unlabelled_training_images_are_trained_on_and_not_classified_by(tmp_path, images):
+    root, _ = images
+    good = sorted(root.rglob("* a.png"))
+    rows = [
+        (path.relative_to(root), path.parent.name if index % 4 or split != "train" else "", split)
+        for index, path in enumerate(good)
+        for split in ["test" if index % 5 == 0 else "val" if index % 5 == 1 else "train"]
+    ]
+    with (root / "images.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([("path", "label", "split"), *rows])
+    project = Project(root=tmp_path)
+    parameters = _parameters(source="manifest", path=str(root / "images.csv"))
+    scores, results = _execute(project, parameters)
+    labels = PreparedDataset.open(project.data).labels("train")
+    assert 0 < (labels < 0).sum() < len(labels)
+    assert results["finetune"]["train_images"] == (labels >= 0).sum()
+    assert all(scores[key] is not None for key in ("knn_top1", "linear_paper_top1"))
+    assert scores["robustness_top1"] is not None

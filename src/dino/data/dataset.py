@@ -101,6 +101,21 @@ class PreparedDataset:
             )
         return found
 
+    def labelled_indices(self, split: Split) -> Int64[np.ndarray, " images"]:
+        """The indices of a split's images that have a label.
+
+        Training images may be without one; raises `DataError` where others are, and where no
+        training image has one.
+        """
+        found, labels = self.indices(split), self.labels(split)
+        unlabelled = int((labels < 0).sum())
+        if unlabelled and (split != "train" or unlabelled == len(found)):
+            raise DataError(
+                f"{self.folder / MANIFEST}: {unlabelled} of {len(found)} {split} images have no "
+                "label, which classification needs; correct prepare's source"
+            )
+        return found[labels >= 0]
+
     def labels(self, split: Split) -> Int64[np.ndarray, " images"]:
         """The class index of each image of a split, in the order of `indices`; -1: unlabelled."""
         return self.manifest["label"].to_numpy(dtype=np.int64)[self.indices(split)]

@@ -12,25 +12,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from dino.core.configuration.finetune import FinetuneConfig
-from dino.core.errors import ConfigurationError, DataError
+from dino.core.errors import ConfigurationError
 from dino.core.seeding import all_seeded, stream
-from dino.data.dataset import PreparedDataset, Split
+from dino.data.dataset import PreparedDataset
 from dino.data.normalisation import IMAGENET_MEAN, IMAGENET_STD
 
 # first words of the random streams' keys, which no other module has
 _SUBSET, _ORDER, _AUGMENTATION = 30, 31, 32
 _LEVEL_BITS = 8
-
-
-def labelled_indices(dataset: PreparedDataset, split: Split) -> Int64[np.ndarray, " images"]:
-    """The indices of a split's images; raises `DataError` when one has no label."""
-    unlabelled = int((dataset.labels(split) < 0).sum())
-    if unlabelled:
-        raise DataError(
-            f"manifest.parquet: {unlabelled} {split} images have no label; fine-tuning needs one "
-            "for each"
-        )
-    return dataset.indices(split)
 
 
 def stratified_subset(

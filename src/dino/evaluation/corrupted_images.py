@@ -9,7 +9,6 @@ from PIL import Image
 from torch import Tensor
 
 from dino.core.configuration.robustness import RobustnessConfig
-from dino.core.errors import DataError
 from dino.data.corruptions import CORRUPTIONS, SEVERITIES, corrupted
 from dino.data.dataset import PreparedDataset
 from dino.features.neighbours import class_votes, nearest_neighbours
@@ -48,7 +47,7 @@ class CorruptedImages:
     """
 
     def __init__(self, dataset: PreparedDataset, config: RobustnessConfig) -> None:
-        indices = dataset.indices("test")
+        indices = dataset.labelled_indices("test")
         count = min(config.images, len(indices))
         self.dataset = dataset
         self.indices: Int64[np.ndarray, " images"] = indices[
@@ -81,9 +80,8 @@ def robustness_of_features(
     `DataError` for an image without a label.
     """
     dataset, scored = images.dataset, images.indices
-    labels, train = dataset.manifest["label"].to_numpy(dtype=np.int64), dataset.indices("train")
-    if (labels[train] < 0).any() or (labels[scored] < 0).any():
-        raise DataError("manifest.parquet: robustness needs a label of every train and test image")
+    labels = dataset.manifest["label"].to_numpy(dtype=np.int64)
+    train = dataset.labelled_indices("train")
     similarities, nearest = nearest_neighbours(
         clean[torch.from_numpy(train)], features, config.neighbours
     )

@@ -21,7 +21,6 @@ from dino.data.dataset import PreparedDataset, Split
 from dino.data.labelled_images import (
     AugmentedImages,
     epoch_batches,
-    labelled_indices,
     stratified_subset,
 )
 from dino.data.normalisation import normalised
@@ -76,7 +75,7 @@ def training_images(
     dataset: PreparedDataset, config: FinetuneConfig
 ) -> Int64[np.ndarray, " images"]:
     """The indices of the labelled training images; raises `ConfigurationError` for too few."""
-    images = labelled_indices(dataset, "train")
+    images = dataset.labelled_indices("train")
     if config.max_train_images is not None:
         labels = dataset.labels("train")
         images = images[stratified_subset(labels, config.max_train_images, config.seed)]
@@ -239,7 +238,7 @@ class _Trainer:
     def top1(self, split: Split) -> dict[str, float]:
         """Each candidate's accuracy on the central crops of a split, in percent."""
         ranks: dict[str, list[np.ndarray]] = {name: [] for name in self._trainings}
-        labels = self._labels[torch.from_numpy(labelled_indices(self._dataset, split))]
+        labels = self._labels[torch.from_numpy(self._dataset.labelled_indices(split))]
         for pixels, truth in zip(self._pixels(split), labels.split(_BATCH), strict=True):
             images = normalised(pixels.to(self._device))
 

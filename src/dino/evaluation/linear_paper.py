@@ -69,7 +69,7 @@ def linear_paper(
             parts.append(classifier_input(cls_tokens, patch_mean, config.average_pool))
         return torch.cat(parts)
 
-    order = ShuffledBatches(dataset.indices("train"), config.batch_size, config.seed)
+    order = ShuffledBatches(dataset.labelled_indices("train"), config.batch_size, config.seed)
     loader = DataLoader(
         crops, batch_sampler=order, num_workers=max(1, cores() // 2), persistent_workers=True
     )
