@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import workplace
 import yaml
 from workplace import Workplace, fresh_clone
 
@@ -26,25 +27,15 @@ PATIENCE_S = 90
 
 # On scikit-learn's digits: 20 steps an epoch, a checkpoint every few steps.
 PARAMETERS: dict[str, Any] = {
+    **workplace.PARAMETERS,
     **training.PARAMETERS,
+    "attention": workplace.PARAMETERS["attention"],
     "pretrain": {
         **training.PARAMETERS["pretrain"],
         "epochs": 10,
         "online_knn_every_epochs": 0,
         "checkpoints": {"minutes": 0.005},
     },
-    "linear": {"epochs": 2, "batch_size": 50},
-    "knn": {"neighbours": [5, 10], "headline": 5},
-    "attention": {"image_size_px": 8, "images": 20, "examples": 2},
-    "finetune": {
-        "max_train_images": 60,
-        "epochs": 2,
-        "batch_size": 20,
-        "warmup_epochs": 1,
-        "resize_px": 8,
-        "crop_px": 8,
-    },
-    "robustness": {"images": 20, "neighbours": 5},
 }
 
 

@@ -187,7 +187,8 @@ def _metric_table(inputs: CardInputs, metrics: tuple[_Metric, ...]) -> str:
     for metric in metrics:
         points = None
         if metric.teacher is not None and metric.random_init is not None:
-            points = metric.teacher - metric.random_init
+            # of the numbers as they are shown
+            points = round(metric.teacher, DECIMALS) - round(metric.random_init, DECIMALS)
         cells = (
             _cell(metric.teacher),
             _cell(metric.interval),
