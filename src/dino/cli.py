@@ -76,7 +76,7 @@ def _run_stage(options: argparse.Namespace, arguments: list[str]) -> int:
     launcher = os.environ.get("DINO_LAUNCHER", "local")
     if launcher not in ("local", "slurm"):
         raise DinoError(f"DINO_LAUNCHER: expected local or slurm, got {launcher}")
-    if launcher == "slurm":
+    if launcher == "slurm" and not _is_switched_off(options.command):
         from dino.launch.settings import read_settings
 
         settings = read_settings(Path.cwd())
@@ -112,13 +112,26 @@ def _compute(options: argparse.Namespace, lock: AbstractContextManager[None]) ->
 
     project = Project(root=Path.cwd())
     parameters = read_parameters(project.parameters)
-    stage = importlib.import_module(f"dino.stages.{options.command}")
     run = parameters.run_named(options.run) if STAGES[options.command][1] else None
+    if run is not None and _is_switched_off(options.command):
+        from dino.stages import switched_off
+
+        with lock:
+            switched_off.execute(project, parameters, run, options.command)
+        return
+    stage = importlib.import_module(f"dino.stages.{options.command}")
     with lock:
         if run is None:
             stage.execute(project, parameters)
         else:
             stage.execute(project, parameters, run)
+
+
+def _is_switched_off(stage: str) -> bool:
+    from dino.core.configuration.parameters import read_parameters
+
+    section = getattr(read_parameters(Path.cwd() / "params.yaml"), stage, None)
+    return not getattr(section, "enabled", True)
 
 
 def _doctor(options: argparse.Namespace) -> int:
@@ -179,7 +192,7 @@ def _parser() -> argparse.ArgumentParser:
                 "--run",
                 required=name != "features",
                 metavar="NAME",
-                help="a run of params.yaml: ARCHITECTURE-dino-sSEED",
+                help="a run of params.yaml: ARCHITECTURE-VARIANT-sSEED",
             )
         if name == "features":
             _add_image_options(command)

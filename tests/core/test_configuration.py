@@ -1,3 +1,5 @@
+import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -125,6 +127,41 @@ def test_runs_are_every_architecture_with_every_seed():
     name = values["runs"]["architecture"][0]
     runs = parse(Parameters, values, where="").all_runs()
     assert [run.name for run in runs] == [f"{name}-dino-s0", f"{name}-dino-s3"]
+
+
+def test_a_variant_changes_what_it_names_and_nothing_else():
+    values = _values()
+    values["variants"]["blunt"] = {"loss": {"teacher_temperature": 0.1}, "batch_size": 32}
+    values["runs"]["variant"] = ["dino", "blunt"]
+    parameters = parse(Parameters, values, where="")
+    plain, blunt = parameters.all_runs()
+    assert (plain.variant, blunt.variant) == ("dino", "blunt")
+    assert parameters.pretrain_of(plain) == parameters.pretrain
+    changed = parameters.pretrain_of(blunt)
+    assert changed.loss == dataclasses.replace(parameters.pretrain.loss, teacher_temperature=0.1)
+    assert changed == dataclasses.replace(parameters.pretrain, loss=changed.loss, batch_size=32)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "refusal"),
+    [
+        ({"loss": {"teacher_temprature": 0.1}}, "variants.odd.loss.teacher_temprature: unknown"),
+        ({"teacher": {"kind": "wise"}}, "variants.odd.teacher.kind: "),
+        ({"optimizer": {"warmup_epochs": 99}}, "warmup_epochs of at most"),
+        ({"crops": {"local_size_px": 13}}, r"local_size_px \(variants.odd\) to be a multiple"),
+    ],
+)
+def test_a_variants_values_are_checked_like_any_other(overrides, refusal):
+    values = _values()
+    values["variants"]["odd"] = overrides
+    values["runs"]["variant"] = ["odd"]
+    assert re.search(refusal, _refusal(values))
+
+
+def test_a_variant_has_to_be_described():
+    values = _values()
+    values["runs"]["variant"] = ["no_momentum"]
+    assert "expected runs.variant among dino, got no_momentum" in _refusal(values)
 
 
 def test_missing_and_broken_files_are_one_line(tmp_path):

@@ -72,6 +72,13 @@ def test_file_of_parameters_stands_for_all_of_them(steps: dict[str, Step]) -> No
     assert steps["report"].run is None
 
 
+def test_an_axis_that_is_no_list_is_named(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("runs: {architecture: [small], seed: 7}")
+    (tmp_path / "dvc.yaml").write_text(PIPELINE)
+    with pytest.raises(ConfigurationError, match=r"runs\.seed: this key is required, as a list"):
+        read_pipeline(tmp_path)
+
+
 def test_missing_pipeline_is_named(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(PARAMETERS)
     with pytest.raises(ConfigurationError, match=r"dvc\.yaml: not found; run from"):

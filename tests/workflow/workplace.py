@@ -36,7 +36,8 @@ PER_RUN = tuple(stage for stage, (_, of_one_run) in cli.STAGES.items() if of_one
 
 # The real commands on scikit-learn's digits: every stage computes for about a second.
 PARAMETERS: dict[str, Any] = {
-    "runs": {"architecture": ["tiny"], "seed": [0]},
+    "runs": {"architecture": ["tiny"], "variant": ["dino"], "seed": [0]},
+    "variants": {"dino": {}},
     "architectures": {
         "tiny": {
             "timm_name": "vit_tiny_patch16_224",

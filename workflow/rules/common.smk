@@ -53,7 +53,7 @@ HERE = defaultdict(lambda: 1, dict.fromkeys(SUBMITTED, 0))
 
 
 wildcard_constraints:
-    run="[A-Za-z0-9_]+-[a-z]+-s[0-9]+",
+    run="[A-Za-z0-9_]+-[A-Za-z0-9_]+-s[0-9]+",
 
 
 onsuccess:

@@ -59,6 +59,11 @@ def read_pipeline(root: Path) -> tuple[Step, ...]:
         axes = {
             axis: _fill(values, parameters) for axis, values in definition.get("matrix", {}).items()
         }
+        for axis, values in axes.items():
+            if not isinstance(values, list):
+                raise ConfigurationError(
+                    f"params.yaml: runs.{axis}: this key is required, as a list (got {values!r})"
+                )
         for values in product(*axes.values()):
             item = dict(zip(axes, values, strict=True))
             filled = _fill(

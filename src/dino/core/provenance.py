@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import os
 import platform
+import resource
 import subprocess
 import sys
 import time
@@ -32,16 +33,30 @@ class Stopwatch:
 
 
 def provenance(
-    stage: str, parameters: dict[str, Any], root: Path, stopwatch: Stopwatch, **more: Any
+    stage: str,
+    parameters: dict[str, Any],
+    root: Path,
+    stopwatch: Stopwatch,
+    *,
+    data: str | None,
+    seed: int | None,
+    precision: str | None,
+    **more: Any,
 ) -> dict[str, Any]:
     """A record of one execution of `stage`, as JSON-like values.
 
     `parameters` maps section names to the frozen sections (or plain values) that were used;
-    `more` is what only the stage knows (seed, precision, checksums).
+    `data` is the data set's fingerprint, None for a stage that reads none; `seed` that of the run
+    or, of a stage that all runs share, its section's, None without one; `precision` that of its
+    arithmetic, None for a stage that only moves and describes files; `more` is what only the
+    stage knows, such as checksums.
     """
     return {
         "stage": stage,
         "parameters": {name: plain(value) for name, value in parameters.items()},
+        "data": data,
+        "seed": seed,
+        "precision": precision,
         "git": git_state(root),
         "packages": {name: metadata.version(name) for name in PACKAGES},
         "python": platform.python_version(),
@@ -55,8 +70,20 @@ def provenance(
         "command": " ".join(["dino", *sys.argv[1:]]),
         "started_at": stopwatch.started_at.isoformat(timespec="seconds"),
         "wall_seconds": round(stopwatch.seconds, 1),
+        **_peak_memory_mib(),
         **more,
     }
+
+
+def _peak_memory_mib() -> dict[str, int | None]:
+    """The most that this process has held so far, in main memory and on its GPU."""
+    # ru_maxrss counts KiB; core imports no torch, and a stage without it holds nothing on a GPU
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 2**10
+    torch = sys.modules.get("torch")
+    allocated = None
+    if torch is not None and torch.cuda.is_initialized():
+        allocated = int(torch.cuda.max_memory_allocated()) // 2**20
+    return {"peak_memory_mib": resident, "peak_gpu_memory_mib": allocated}
 
 
 def plain(value: Any) -> Any:

@@ -62,6 +62,7 @@ class SlurmSettings:
         "pretrain",
         "features",
         "linear",
+        "linear_paper",
         "attention",
         "finetune",
         "robustness",

@@ -85,9 +85,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: not found; run `dino pretrain`") from None
     # torch reports a damaged archive as any of these
     except (RuntimeError, OSError, EOFError, ValueError, KeyError, UnpicklingError) as error:
-        reason = " ".join(str(error).split())[:200]
         raise CheckpointError(
-            f"{path}: cannot be read as a checkpoint ({reason}); delete it and run "
+            f"{path}: cannot be read as a checkpoint ({damage(error)}); delete it and run "
             "`dino pretrain` again"
         ) from None
     if not isinstance(content, dict) or set(content) != KEYS or content["format"] != FORMAT:
@@ -95,3 +94,11 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             f"{path}: expected a checkpoint of format {FORMAT} with {', '.join(sorted(KEYS))}"
         )
     return content
+
+
+def damage(error: Exception) -> str:
+    """What `error`, from reading a checkpoint, says of the file, in one short line."""
+    if isinstance(error, UnpicklingError):
+        # torch's own words advise to run whatever the file holds
+        return "it holds no archive of tensors and plain values"
+    return " ".join(str(error).split())[:200]

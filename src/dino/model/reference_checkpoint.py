@@ -15,6 +15,7 @@ from torch import Tensor
 from dino.core.artifacts import replacing
 from dino.core.configuration.architecture import ArchitectureConfig
 from dino.core.errors import CheckpointError
+from dino.model.checkpoint import damage
 
 # what a training checkpoint holds besides tensors: its options, and learning rates that the
 # schedules left as numpy scalars
@@ -75,8 +76,7 @@ def load_reference_checkpoint(path: Path) -> ReferenceCheckpoint:
     except FileNotFoundError:
         raise CheckpointError(f"{path}: not found") from None
     except (RuntimeError, OSError, EOFError, ValueError, KeyError, UnpicklingError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise CheckpointError(f"{path}: cannot be read as a checkpoint ({reason})") from None
+        raise CheckpointError(f"{path}: cannot be read as a checkpoint ({damage(error)})") from None
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: expected a dictionary, got {type(content).__name__}")
     if "teacher" not in content:

@@ -26,6 +26,7 @@ class RunResults:
 
     name: str
     architecture: str
+    variant: str
     seed: int
     log: pd.DataFrame
     """pretrain.csv; without a row where the teacher was not trained here."""
@@ -99,6 +100,7 @@ def _read_run(project: Project, run: "Run") -> RunResults:
     return RunResults(
         name=run.name,
         architecture=run.architecture,
+        variant=run.variant,
         seed=run.seed,
         log=_read_log(paths.training_log),
         knn=read_json(paths.result("knn")),

@@ -53,6 +53,8 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
             project.root,
             stopwatch,
             data=dataset.fingerprint,
+            seed=run.seed,
+            precision="float32",
             models={
                 model: sha256_of_file(paths.model(model) / "model.safetensors") for model in MODELS
             },

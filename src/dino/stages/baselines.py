@@ -1,5 +1,6 @@
 """baselines: score what needs no training: raw pixels, centre box, Otsu's threshold."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from dino.core.artifacts import write_json
@@ -42,6 +43,8 @@ def execute(project: Project, parameters: "Parameters") -> None:
             project.root,
             stopwatch,
             data=dataset.fingerprint,
+            seed=None,
+            precision="float32",
         ),
     )
 
@@ -53,12 +56,17 @@ def _raw_pixels(dataset: PreparedDataset, parameters: "Parameters") -> dict[str,
         return {"reason": reason}
     pixels = raw_pixels(dataset)
     splits = labelled_splits(pixels, dataset.manifest, dataset.classes)
-    return {
-        "knn": plain(knn(splits, parameters.knn)),
-        "linear": plain(linear(splits, parameters.linear)),
-        "low_shot": plain(low_shot(splits, parameters.low_shot)),
-        "class_map": plain(
-            class_map(pixels.numpy(), dataset.manifest, dataset.classes, parameters.class_map)
+    scores: dict[str, Callable[[], Any]] = {
+        "knn": lambda: knn(splits, parameters.knn),
+        "linear": lambda: linear(splits, parameters.linear),
+        "low_shot": lambda: low_shot(splits, parameters.low_shot),
+        "class_map": lambda: class_map(
+            pixels.numpy(), dataset.manifest, dataset.classes, parameters.class_map
         ),
-        "robustness": plain(raw_pixel_robustness(pixels, dataset, parameters.robustness)),
+        "robustness": lambda: raw_pixel_robustness(pixels, dataset, parameters.robustness),
+    }
+    return {
+        stage: plain(score())
+        for stage, score in scores.items()
+        if getattr(getattr(parameters, stage), "enabled", True)
     }

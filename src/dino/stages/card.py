@@ -33,5 +33,8 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
             {"architecture": parameters.architectures[run.architecture]},
             project.root,
             stopwatch,
+            data=inputs.dataset["fingerprint"],
+            seed=run.seed,
+            precision=None,
         ),
     )

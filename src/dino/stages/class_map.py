@@ -44,6 +44,7 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
             stopwatch,
             data=description["fingerprint"],
             models=checksums,
-            seed=config.seed,
+            seed=run.seed,
+            precision="float32",
         ),
     )

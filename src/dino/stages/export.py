@@ -45,7 +45,9 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
             {"architecture": architecture},
             project.root,
             stopwatch,
+            data=None,
             seed=run.seed,
+            precision=None,
             checkpoint=sha256_of_file(paths.checkpoint),
         ),
     )

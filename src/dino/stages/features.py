@@ -23,7 +23,9 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
     checksums = {
         model: sha256_of_file(paths.model(model) / "model.safetensors") for model in MODELS
     }
+    extraction = Stopwatch()
     features = extract_features(backbones, checksums, dataset, parameters.features)
+    passes_per_second = len(MODELS) * len(dataset) / extraction.seconds
     for model in MODELS:
         features[model].save(paths.features(model))
     write_json(
@@ -34,7 +36,9 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
             project.root,
             stopwatch,
             data=dataset.fingerprint,
+            seed=run.seed,
             models=checksums,
             precision=resolve_precision(parameters.features.precision, best_device()),
+            images_per_second=round(passes_per_second, 1),
         ),
     )

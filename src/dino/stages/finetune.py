@@ -40,6 +40,7 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
             project.root,
             stopwatch,
             data=dataset.fingerprint,
+            seed=run.seed,
             models={
                 model: sha256_of_file(paths.model(model) / "model.safetensors") for model in MODELS
             },

@@ -15,7 +15,7 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
     config = parameters.knn
     score_features(
         project,
-        run.name,
+        run,
         "knn",
         config,
         header={"headline": config.headline, "temperature": config.temperature},

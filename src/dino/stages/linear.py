@@ -15,7 +15,7 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
     config = parameters.linear
     score_features(
         project,
-        run.name,
+        run,
         "linear",
         config,
         header={"epochs": config.epochs},

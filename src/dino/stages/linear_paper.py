@@ -48,6 +48,7 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
             project.root,
             stopwatch,
             data=dataset.fingerprint,
+            seed=run.seed,
             models={TEACHER: checksum},
             precision=resolve_precision(parameters.features.precision, best_device()),
         ),

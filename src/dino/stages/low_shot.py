@@ -15,7 +15,7 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
     config = parameters.low_shot
     score_features(
         project,
-        run.name,
+        run,
         "low_shot",
         config,
         header={"inverse_penalty": config.inverse_penalty},

@@ -26,5 +26,7 @@ def execute(project: Project, parameters: "Parameters") -> None:
             project.root,
             stopwatch,
             data=description["fingerprint"],
+            seed=config.seed,
+            precision=None,
         ),
     )

@@ -58,8 +58,11 @@ def _take_over(project: Project, parameters: "Parameters", run: "Run") -> None:
             {"architecture": architecture},
             project.root,
             stopwatch,
+            data=None,
             seed=run.seed,
+            precision=None,
             weights=teacher.sha256,
+            total_steps=0,
             steps=0,
             checkpoint=sha256_of_file(paths.checkpoint),
         ),
@@ -72,7 +75,7 @@ def _pretrain(
     stopwatch = Stopwatch()
     paths = project.run(run.name)
     architecture = parameters.architectures[run.architecture]
-    config = parameters.pretrain
+    config = parameters.pretrain_of(run)
     dataset = PreparedDataset.open(project.data)
     training = Pretraining(dataset, architecture, config, run.seed)
     folder = CheckpointFolder(paths.work / training.fingerprint[:16], config.checkpoints.keep)
@@ -118,7 +121,7 @@ def _pretrain(
         paths.provenance("pretrain"),
         provenance(
             "pretrain",
-            {"architecture": architecture, "pretrain": config},
+            {"architecture": architecture, "variant": run.variant, "pretrain": config},
             project.root,
             stopwatch,
             seed=run.seed,
@@ -128,6 +131,7 @@ def _pretrain(
             processes=number_of_processes(),
             threads=torch.get_num_threads(),
             shards=training.stepper.shards,
+            total_steps=len(training.schedules),
             steps=training.step - started_at_step,
             resumed_at_step=started_at_step,
             skipped_steps=training.skipped,

@@ -1,7 +1,7 @@
 """What the stages that score a run's features have in common: loading, and saving."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Float
 from torch import Tensor
@@ -13,6 +13,9 @@ from dino.data.dataset import DESCRIPTION, read_manifest
 from dino.features.feature_set import FeatureSet, load_features
 from dino.features.labelled_splits import LabelledSplits, labelled_splits, no_labels
 
+if TYPE_CHECKING:
+    from dino.core.configuration.parameters import Run
+
 
 def last_cls_token(features: FeatureSet) -> Float[Tensor, "images dim"]:
     """The [CLS] token of the last block."""
@@ -21,7 +24,7 @@ def last_cls_token(features: FeatureSet) -> Float[Tensor, "images dim"]:
 
 def score_features(
     project: Project,
-    run: str,
+    run: "Run",
     stage: str,
     config: Any,
     header: dict[str, Any],
@@ -33,7 +36,7 @@ def score_features(
     Of a data set without labels it holds the reason alone.
     """
     stopwatch = Stopwatch()
-    paths = project.run(run)
+    paths = project.run(run.name)
     manifest = read_manifest(project.data)
     description = read_json(project.data / DESCRIPTION)
     fingerprint, classes = description["fingerprint"], tuple(description["classes"])
@@ -50,6 +53,13 @@ def score_features(
     write_json(
         paths.provenance(stage),
         provenance(
-            stage, {stage: config}, project.root, stopwatch, data=fingerprint, models=checksums
+            stage,
+            {stage: config},
+            project.root,
+            stopwatch,
+            data=fingerprint,
+            seed=run.seed,
+            precision="float32",
+            models=checksums,
         ),
     )

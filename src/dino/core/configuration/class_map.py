@@ -16,6 +16,8 @@ class ClassMapConfig:
     Defaults of the layout: paper, appendix; a data set with fewer classes takes less.
     """
 
+    enabled: bool = True
+    """False: not computed, which the result then says."""
     split: Literal["train", "val", "test"] = "test"
     components: PositiveInt = 30
     """Of the PCA before t-SNE; at most one fewer than there are classes."""

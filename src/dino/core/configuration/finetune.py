@@ -20,6 +20,8 @@ class FinetuneConfig:
     paper fine-tunes with too, and BEiT's layer decay.
     """
 
+    enabled: bool = True
+    """False: not computed, which the result then says."""
     max_train_images: PositiveInt | None = None
     """Labelled training images, in the proportions of their classes; null: all."""
     epochs: PositiveInt = 100

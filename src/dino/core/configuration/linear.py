@@ -11,6 +11,8 @@ from dino.core.configuration.section import section
 class LinearConfig:
     """SGD with momentum 0.9, no weight decay, a cosine learning rate per epoch."""
 
+    enabled: bool = True
+    """False: not computed, which the result then says."""
     epochs: PositiveInt = 100
     batch_size: PositiveInt = 1024
     """Images in one step over all devices (paper: 1024)."""

@@ -16,6 +16,8 @@ class LinearPaperConfig:
     Features and the evaluation's crop are those of the section `features`.
     """
 
+    enabled: bool = True
+    """False: not computed, which the result then says."""
     epochs: PositiveInt = 100
     batch_size: PositiveInt = 1024
     """Images in one step over all devices (paper: 1024)."""

@@ -13,6 +13,8 @@ Share = Annotated[float, Field(gt=0, le=1)]
 class LowShotConfig:
     """How many labels there are, how often they are drawn, and how strongly weights are held."""
 
+    enabled: bool = True
+    """False: not computed, which the result then says."""
     fractions: Annotated[tuple[Share, ...], Field(min_length=1)] = (0.01, 0.1)
     """Shares of the training images whose labels are used (paper: 1 % and 10 %)."""
     draws: PositiveInt = 5

@@ -1,9 +1,10 @@
 """The whole of params.yaml, and the runs that it asks for."""
 
+import dataclasses
 import re
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, NonNegativeInt, model_validator
 
@@ -23,20 +24,21 @@ from dino.core.configuration.section import parse, section
 from dino.core.errors import ConfigurationError
 from dino.core.yaml_file import read_yaml
 
-VARIANT = "dino"
 _NAME = re.compile(r"[A-Za-z0-9_]+")
 
 
 @section
 class RunsConfig:
-    """The matrix of runs: every architecture with every seed."""
+    """The matrix of runs: every architecture in every variant with every seed."""
 
     architecture: Annotated[tuple[str, ...], Field(min_length=1)]
+    variant: Annotated[tuple[str, ...], Field(min_length=1)] = ("dino",)
+    """Names in `variants`."""
     seed: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (0,)
 
     @model_validator(mode="after")
     def _runs_are_different(self) -> Self:
-        for name in ("architecture", "seed"):
+        for name in ("architecture", "variant", "seed"):
             values = getattr(self, name)
             if len(set(values)) < len(values):
                 raise ValueError(f"expected {name} without duplicates, got {list(values)}")
@@ -63,6 +65,10 @@ class Parameters:
 
     runs: RunsConfig
     architectures: dict[str, ArchitectureConfig]
+    variants: dict[str, dict[str, Any]] = Field(
+        default_factory=lambda: dict[str, dict[str, Any]](dino={})
+    )
+    """Name: what differs from the section `pretrain`, in the same nesting."""
     prepare: PrepareConfig = Field(default_factory=PrepareConfig)
     pretrain: PretrainConfig = Field(default_factory=PretrainConfig)
     features: FeaturesConfig = Field(default_factory=FeaturesConfig)
@@ -76,25 +82,39 @@ class Parameters:
     robustness: RobustnessConfig = Field(default_factory=RobustnessConfig)
 
     @model_validator(mode="after")
-    def _runs_can_be_built(self) -> Self:
-        crops = self.pretrain.crops
+    def _runs_are_known(self) -> Self:
+        for variant in self.variants:
+            self._pretrain_as(variant)
+        for kind, names, known in (
+            ("architecture", self.runs.architecture, self.architectures),
+            ("variant", self.runs.variant, self.variants),
+        ):
+            for name in names:
+                if name not in known:
+                    among = ", ".join(known) or "none"
+                    raise ValueError(f"expected runs.{kind} among {among}, got {name}")
+                if not _NAME.fullmatch(name):
+                    raise ValueError(f"expected letters, digits and _ in a {kind}, got {name}")
+        return self
+
+    @model_validator(mode="after")
+    def _sizes_fit_architectures(self) -> Self:
+        sizes_px = {
+            "features.crop_px": self.features.crop_px,
+            "attention.image_size_px": self.attention.image_size_px,
+            "finetune.crop_px": self.finetune.crop_px,
+        }
+        trained_px = {}
+        for variant in self.runs.variant:
+            crops = self._pretrain_as(variant).crops
+            of_variant = "" if variant == "dino" else f" (variants.{variant})"
+            trained_px[f"pretrain.crops.global_size_px{of_variant}"] = crops.global_size_px
+            trained_px[f"pretrain.crops.local_size_px{of_variant}"] = crops.local_size_px
         for name in self.runs.architecture:
-            if name not in self.architectures:
-                known = ", ".join(self.architectures) or "none"
-                raise ValueError(f"expected runs.architecture among {known}, got {name}")
-            if not _NAME.fullmatch(name):
-                raise ValueError(f"expected letters, digits and _ in an architecture, got {name}")
             architecture = self.architectures[name]
             patch = architecture.patch_px
-            for key, size_px in (
-                ("pretrain.crops.global_size_px", crops.global_size_px),
-                ("pretrain.crops.local_size_px", crops.local_size_px),
-                ("features.crop_px", self.features.crop_px),
-                ("attention.image_size_px", self.attention.image_size_px),
-                ("finetune.crop_px", self.finetune.crop_px),
-            ):
-                if key.startswith("pretrain.") and architecture.weights is not None:
-                    continue  # it is not trained
+            trained = architecture.weights is None
+            for key, size_px in {**(trained_px if trained else {}), **sizes_px}.items():
                 if patch and size_px % patch:
                     raise ValueError(
                         f"expected {key} to be a multiple of {name}'s patch_size_px {patch}, "
@@ -105,6 +125,10 @@ class Parameters:
                     f"expected features.last_blocks of at most {name}'s depth "
                     f"{architecture.depth}, got {self.features.last_blocks}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _features_fit_classifiers(self) -> Self:
         for name in ("linear", "linear_paper"):
             if getattr(self, name).average_pool and self.features.last_blocks != 1:
                 raise ValueError(
@@ -116,9 +140,19 @@ class Parameters:
     def all_runs(self) -> tuple[Run, ...]:
         """Every run of the matrix, in the order of params.yaml."""
         return tuple(
-            Run(architecture=architecture, variant=VARIANT, seed=seed)
-            for architecture, seed in product(self.runs.architecture, self.runs.seed)
+            Run(architecture=architecture, variant=variant, seed=seed)
+            for architecture, variant, seed in product(
+                self.runs.architecture, self.runs.variant, self.runs.seed
+            )
         )
+
+    def pretrain_of(self, run: Run) -> PretrainConfig:
+        """The section `pretrain` with what the run's variant changes."""
+        return self._pretrain_as(run.variant)
+
+    def _pretrain_as(self, variant: str) -> PretrainConfig:
+        values = _overridden(dataclasses.asdict(self.pretrain), self.variants[variant])
+        return parse(PretrainConfig, values, where=f"variants.{variant}")
 
     def run_named(self, name: str) -> Run:
         """The run of the matrix that is called `name`."""
@@ -128,6 +162,17 @@ class Parameters:
                 f"--run: expected one of the runs in params.yaml ({', '.join(runs)}), got {name}"
             )
         return runs[name]
+
+
+def _overridden(values: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    """`values` with those of `overrides` in their place, section by section."""
+    merged = dict(values)
+    for key, value in overrides.items():
+        below = merged.get(key)
+        if isinstance(value, dict) and isinstance(below, dict):
+            value = _overridden(below, value)
+        merged[key] = value
+    return merged
 
 
 def read_parameters(path: Path) -> Parameters:

@@ -11,6 +11,8 @@ from dino.core.configuration.section import section
 class RobustnessConfig:
     """How many images are corrupted, and the vote that classifies them (paper: section 4.1)."""
 
+    enabled: bool = True
+    """False: not computed, which the result then says."""
     images: PositiveInt = 2000
     """Number of test images, spread evenly over the split; every one in every corruption."""
     neighbours: PositiveInt = 20

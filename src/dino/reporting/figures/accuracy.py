@@ -19,12 +19,13 @@ def accuracy(results: Results, summary: dict[str, Any]) -> Picture:
     by_architecture = summary["baselines"]["random_init"]["by_architecture"]
     raw_pixels = summary["baselines"]["raw_pixels"]
     figure = Figure(figsize=(WIDTH_IN, 1.7 + 0.4 * len(results.runs)), layout="constrained")
-    panels = figure.subplots(1, 2, sharey=True)
-    titles = (
-        ("knn_top1", f"k-NN, k = {results.headline}"),
-        ("linear_top1", "Linear classifier, last epoch"),
-    )
-    for axes, (key, title) in zip(panels, titles, strict=True):
+    titles = {
+        "knn_top1": f"k-NN, k = {results.headline}",
+        "linear_top1": "Linear classifier, last epoch",
+    }
+    measured = [key for key in titles if raw_pixels[key] is not None]
+    panels = figure.subplots(1, len(measured), sharey=True, squeeze=False)[0]
+    for axes, key in zip(panels, measured, strict=True):
         points = pd.DataFrame(
             [(run.name, "DINO", summary["runs"][run.name][key]) for run in results.runs]
             + [
@@ -34,7 +35,7 @@ def accuracy(results: Results, summary: dict[str, Any]) -> Picture:
             columns=pd.Index(["run", "features", "top1"]),
         )
         _dumbbells(axes, points, raw_pixels[key])
-        axes.set_title(title, pad=20)
+        axes.set_title(titles[key], pad=20)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
     first = results.runs[0]

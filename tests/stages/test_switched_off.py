@@ -1,0 +1,46 @@
+"""Evaluations that params.yaml switches off."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+from workplace import PARAMETERS, PER_RUN, RUN
+
+from dino.cli import STAGES, run
+
+SWITCHES = ("linear", "linear_paper", "low_shot", "class_map", "finetune", "robustness")
+
+
+def _write(folder):
+    switched_off = {stage: PARAMETERS[stage] | {"enabled": False} for stage in SWITCHES}
+    (folder / "params.yaml").write_text(yaml.safe_dump(PARAMETERS | switched_off))
+
+
+def test_the_report_of_the_other_evaluations_is_whole(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["dino"])
+    _write(tmp_path)
+    for stage in STAGES:
+        assert run([stage, *(["--run", RUN] if stage in PER_RUN else [])]) == 0
+    for stage in SWITCHES:
+        result = json.loads(Path(f"results/runs/{RUN}/{stage}.json").read_text())
+        assert result == {"reason": f"{stage}.enabled is false in params.yaml"}
+    summary = json.loads(Path("results/summary.json").read_text())
+    for scores in (summary["runs"][RUN], summary["baselines"]["raw_pixels"]):
+        assert scores["knn_top1"] is not None
+        assert scores["linear_top1"] is None
+        assert scores["robustness_top1"] is None
+
+
+def test_what_is_switched_off_costs_no_time(tmp_path):
+    """It needs nothing of what comes before, and does not load torch."""
+    _write(tmp_path)
+    script = (
+        "import sys\n"
+        "from dino.cli import run\n"
+        f"assert run(['finetune', '--run', '{RUN}']) == 0\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
