@@ -174,7 +174,14 @@ def _convert(options: argparse.Namespace) -> int:
     return 0
 
 
-_COMMANDS = {"doctor": _doctor, "jobs": _jobs, "convert": _convert}
+def _record(options: argparse.Namespace) -> int:
+    from dino.stages.record import execute
+
+    execute(Path.cwd(), options.name, options.snakemake)
+    return 0
+
+
+_COMMANDS = {"doctor": _doctor, "jobs": _jobs, "convert": _convert, "record": _record}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -205,6 +212,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     text = "show what the SLURM jobs of this checkout are doing"
     commands.add_parser("jobs", help=text, description=text[0].upper() + text[1:] + ".")
+    text = "run the workflow of a preset apart from results/, and keep what came out in records/"
+    command = commands.add_parser("record", help=text, description=text[0].upper() + text[1:] + ".")
+    command.add_argument("name", metavar="NAME", help="a file of presets/, without .yaml")
+    command.add_argument(
+        "snakemake",
+        nargs=argparse.REMAINDER,
+        metavar="...",
+        help="options of snakemake, such as --profile slurm",
+    )
     text = "write a checkpoint or an exported teacher in another format"
     command = commands.add_parser(
         "convert", help=text, description=text[0].upper() + text[1:] + "."

@@ -1,0 +1,104 @@
+"""record: really run a preset, and keep what came out in records/NAME."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from dino.core.artifacts import read_json, write_json, write_text
+from dino.core.configuration.presets import FOLDER, read_preset
+from dino.core.errors import ConfigurationError, DinoError
+from dino.core.locking import only_one
+from dino.core.pipeline import read_pipeline
+from dino.core.provenance import SNAPSHOT, git_state
+from dino.reporting.record import environment_of, record_text
+
+WORKFLOW = ("Snakefile", "dvc.yaml", "profiles", "slurm", "src", "workflow")
+"""What a copy of the project needs to compute everything."""
+TABLES = ("accuracy",)
+"""That its README.md shows."""
+
+
+def execute(root: Path, name: str, snakemake_options: list[str]) -> None:
+    """Run the workflow of the preset `name` in work/records/NAME; write its results to records/.
+
+    The copy of the project there has the code of HEAD and results of its own: neither params.yaml
+    nor results/ is touched, and an interrupted record continues. Raises `ConfigurationError` where
+    a commit would not say what was run, and `DinoError` when the workflow fails.
+    """
+    preset = read_preset(root, name)
+    commit = _commit(root, name)
+    with only_one(root, f"record-{name}"):
+        workplace = root / "work" / "records" / name
+        _set_up(root, workplace)
+        write_text(workplace / "params.yaml", preset.text)
+        facts = {"git": {"commit": commit, "dirty": False}, "preset": name}
+        write_json(workplace / SNAPSHOT, facts)
+        command = [sys.executable, "-m", "snakemake", *snakemake_options]
+        # nothing of this checkout is to be found before the copy's own code
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        code = subprocess.run(command, cwd=workplace, env=environment).returncode
+        if code:
+            raise DinoError(
+                f"{name}: snakemake ended with {code} in {workplace.relative_to(root)}; "
+                "what is finished stays there: the same command continues"
+            )
+        _keep(root, workplace, name)
+    print(f"records/{name}: written")
+
+
+def _commit(root: Path, name: str) -> str:
+    """HEAD; raises `ConfigurationError` where it does not hold what would be run."""
+    commit = git_state(root)["commit"]
+    if commit is None:
+        raise ConfigurationError("expected a git checkout, whose commit a record names")
+    paths = [*WORKFLOW, f"{FOLDER}/{name}.yaml"]
+    done = subprocess.run(
+        ["git", "status", "--porcelain", "--", *paths], cwd=root, capture_output=True, text=True
+    )
+    changed = [line[3:] for line in done.stdout.splitlines()]
+    if changed:
+        more = f" (and {len(changed) - 1} more)" if changed[1:] else ""
+        raise ConfigurationError(
+            f"{changed[0]}{more}: differs from the last commit, and a record names one; "
+            "commit first"
+        )
+    return str(commit)
+
+
+def _set_up(root: Path, workplace: Path) -> None:
+    """Give `workplace` the code of `root`; what was computed there stays."""
+    workplace.mkdir(parents=True, exist_ok=True)
+    for entry in WORKFLOW:
+        source, target = root / entry, workplace / entry
+        if source.is_dir():
+            shutil.rmtree(target, ignore_errors=True)
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.egg-info"))
+        else:
+            shutil.copy2(source, target)
+    downloads = root / "work" / "downloads"
+    downloads.mkdir(exist_ok=True)
+    if not (workplace / "work" / "downloads").exists():
+        (workplace / "work").mkdir(exist_ok=True)
+        (workplace / "work" / "downloads").symlink_to(downloads)
+
+
+def _keep(root: Path, workplace: Path, name: str) -> None:
+    """Replace records/NAME by what the workflow has written below results/."""
+    new = root / "records" / f".{name}.tmp"
+    shutil.rmtree(new, ignore_errors=True)
+    for step in read_pipeline(workplace):
+        for output in step.outputs:
+            if output.startswith("results/"):
+                target = new / Path(output).relative_to("results")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(workplace / output, target)
+    shutil.copyfile(workplace / "params.yaml", new / "params.yaml")
+    environment = environment_of(read_json(new / "provenance.json"))
+    write_json(new / "environment.json", environment)
+    tables = [(new / "tables" / f"{table}.md").read_text(encoding="utf-8") for table in TABLES]
+    title = read_preset(root, name).title
+    write_text(new / "README.md", record_text(name, title, environment, tables))
+    shutil.rmtree(root / "records" / name, ignore_errors=True)
+    new.rename(root / "records" / name)
