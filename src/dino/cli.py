@@ -181,7 +181,21 @@ def _record(options: argparse.Namespace) -> int:
     return 0
 
 
-_COMMANDS = {"doctor": _doctor, "jobs": _jobs, "convert": _convert, "record": _record}
+def _why(options: argparse.Namespace) -> int:
+    from dino.core.paths import Project
+    from dino.stages.why import execute
+
+    # paths are printed as they are typed, below the current folder
+    return execute(Project(root=Path()), options.result)
+
+
+_COMMANDS = {
+    "doctor": _doctor,
+    "jobs": _jobs,
+    "convert": _convert,
+    "record": _record,
+    "why": _why,
+}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -220,6 +234,14 @@ def _parser() -> argparse.ArgumentParser:
         nargs=argparse.REMAINDER,
         metavar="...",
         help="options of snakemake, such as --profile slurm",
+    )
+    text = "say where a number, a table, a figure or a file came from, and whether that still holds"
+    command = commands.add_parser("why", help=text, description=text[0].upper() + text[1:] + ".")
+    command.add_argument(
+        "result",
+        metavar="RESULT",
+        help="RUN:SCORE, a key of summary.json, TABLE:ROW:COLUMN, a file, a run, or one of these "
+        "behind records/NAME:",
     )
     text = "write a checkpoint or an exported teacher in another format"
     command = commands.add_parser(

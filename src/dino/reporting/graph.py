@@ -44,7 +44,7 @@ def edges() -> tuple[tuple[str, str], ...]:
         (source, target)
         for target, sources in DEPENDENCIES.items()
         for source in sources
-        if not any(source in _ancestors(other) for other in sources)
+        if not any(source in ancestors(other) for other in sources)
     )
 
 
@@ -68,6 +68,7 @@ def nodes() -> tuple[Node, ...]:
     return tuple(placed)
 
 
-def _ancestors(stage: str) -> set[str]:
+def ancestors(stage: str) -> set[str]:
+    """All stages whose outputs `stage` is made from, directly or not."""
     direct = DEPENDENCIES[stage]
-    return set(direct).union(*(_ancestors(source) for source in direct))
+    return set(direct).union(*(ancestors(source) for source in direct))

@@ -1,0 +1,142 @@
+"""Whether what a result was made from is still what lies on the disk."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dino.core.artifacts import read_json, sha256_of_file
+from dino.core.configuration.parameters import Parameters, read_parameters
+from dino.core.errors import DinoError
+from dino.core.paths import MODELS
+from dino.core.provenance import plain
+from dino.reporting.why.evidence import Evidence, Record
+
+Chain = Mapping[str, Record]
+"""The stages that a result of one run went through, with their provenance."""
+Flat = dict[str, Any]
+"""Values by their dotted names."""
+MISSING = "(none)"
+"""In place of a value that was not recorded then, or is no parameter now."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """Something with a checksum, and what became of it."""
+
+    name: str
+    expected: str
+    text: str
+    differs: bool = False
+
+
+def findings(evidence: Evidence, run: str | None, chain: Chain) -> tuple[Finding, ...]:
+    """Of the data set, the checkpoint and the exported models of one run's chain."""
+    return tuple(found for found in _findings(evidence, run, chain) if found is not None)
+
+
+def _findings(evidence: Evidence, run: str | None, chain: Chain) -> Iterable[Finding | None]:
+    data = _agreed("data", {stage: record.get("data") for stage, record in chain.items()})
+    description = evidence.project.data / "dataset.json"
+    yield _compare(
+        evidence, data, description, lambda path: str(read_json(path).get("fingerprint"))
+    )
+    if run is None:
+        return
+    paths = evidence.project.run(run)
+    checkpoint = {stage: record.get("checkpoint") for stage, record in chain.items()}
+    yield _compare(evidence, _agreed("checkpoint", checkpoint), paths.checkpoint, sha256_of_file)
+    for model in MODELS:
+        models = {stage: record.get("models", {}).get(model) for stage, record in chain.items()}
+        weights = paths.model(model) / "model.safetensors"
+        yield _compare(evidence, _agreed(model, models), weights, sha256_of_file)
+
+
+def _agreed(name: str, of_stages: Mapping[str, str | None]) -> Finding | None:
+    """The checksum that all stages name, or that they name several; None without any."""
+    known = {stage: value for stage, value in of_stages.items() if value is not None}
+    if not known:
+        return None
+    first = next(iter(known.values()))
+    if len(set(known.values())) == 1:
+        return Finding(name=name, expected=first, text="")
+    stages = ", ".join(f"{stage} {value[:12]}" for stage, value in known.items())
+    return Finding(
+        name=name,
+        expected=first,
+        text=f"DIFFERS between the stages ({stages}): run `snakemake`",
+        differs=True,
+    )
+
+
+def _compare(
+    evidence: Evidence, found: Finding | None, path: Path, checksum: Callable[[Path], str]
+) -> Finding | None:
+    if found is None or found.differs:
+        return found
+    differs = False
+    if not evidence.of_this_project:
+        text = "not kept with the record"
+    elif not path.is_file():
+        text = f"{path}: absent; `dvc pull` fetches it, if it was pushed"
+    else:
+        actual = checksum(path)
+        differs = actual != found.expected
+        text = f"{path}: the same"
+        if differs:
+            text = f"{path}: DIFFERS, it is {actual}; run `dvc checkout` or `snakemake`"
+    return Finding(name=found.name, expected=found.expected, text=text, differs=differs)
+
+
+def parameters_of(run: str | None, chain: Chain) -> Flat:
+    """Every resolved parameter that the stages recorded, by its name in params.yaml."""
+    sections: dict[str, Any] = {}
+    for record in chain.values():
+        sections |= record.get("parameters", {})
+    if "architecture" in sections:
+        name = (run or "").partition("-")[0]
+        sections["architectures"] = {name: sections.pop("architecture")}
+    return flattened(sections)
+
+
+def flattened(values: Mapping[str, Any], above: str = "") -> Flat:
+    """Nested dictionaries as one, with dotted names."""
+    flat: Flat = {}
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            flat |= flattened(value, f"{above}{key}.")
+        else:
+            flat[f"{above}{key}"] = value
+    return flat
+
+
+def changed_parameters(
+    evidence: Evidence, run: str | None, recorded: Flat
+) -> dict[str, tuple[Any, Any]] | str:
+    """Name: the value of then and that of now; or why they cannot be compared."""
+    if not evidence.parameters.is_file():
+        return f"{evidence.parameters}: absent"
+    try:
+        now = _resolved(read_parameters(evidence.parameters), run, recorded)
+    except DinoError as error:
+        return str(error)
+    return {
+        name: (recorded.get(name, MISSING), now.get(name, MISSING))
+        for name in dict.fromkeys((*recorded, *now))
+        if recorded.get(name, MISSING) != now.get(name, MISSING)
+    }
+
+
+def _resolved(parameters: Parameters, run: str | None, recorded: Flat) -> Flat:
+    """What the same stages would record now."""
+    names = dict.fromkeys(key.partition(".")[0] for key in recorded)
+    sections = {name: getattr(parameters, name, None) for name in names}
+    if run is not None:
+        of_run = parameters.run_named(run)
+        special = {
+            "architectures": {of_run.architecture: parameters.architectures[of_run.architecture]},
+            "variant": of_run.variant,
+            "pretrain": parameters.pretrain_of(of_run),
+        }
+        sections |= {name: value for name, value in special.items() if name in names}
+    return flattened(plain(sections))

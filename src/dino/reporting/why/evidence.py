@@ -1,0 +1,105 @@
+"""What a folder of results says about itself: numbers, tables, figures, and who made them."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from dino.core.artifacts import read_json
+from dino.core.errors import DinoError
+from dino.core.paths import Project
+from dino.reporting.graph import DEPENDENCIES, ancestors
+
+Record = dict[str, Any]
+"""A stage's provenance."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """results/ of a project, or a folder of the same form below records/."""
+
+    project: Project
+    folder: Path
+
+    @property
+    def of_this_project(self) -> bool:
+        """Whether the artifacts that the numbers were made from belong in this very checkout."""
+        return self.folder == self.project.results
+
+    @property
+    def parameters(self) -> Path:
+        """The params.yaml that the numbers are to agree with."""
+        return self.project.parameters if self.of_this_project else self.folder / "params.yaml"
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        summary: dict[str, Any] = read_json(self.folder / "summary.json")
+        return summary
+
+    @cached_property
+    def _provenance(self) -> dict[str, Any]:
+        """What the report gathered; nothing before the first report."""
+        path = self.folder / "provenance.json"
+        provenance: dict[str, Any] = read_json(path) if path.is_file() else {}
+        return provenance
+
+    @cached_property
+    def runs(self) -> tuple[str, ...]:
+        """The names of the runs: those that the report covered, before it those with results."""
+        covered = tuple(self._provenance.get("runs", ()))
+        return covered or tuple(sorted(path.name for path in (self.folder / "runs").glob("*-*-s*")))
+
+    def runs_of(self, *, group: str | None = None, architecture: str | None = None) -> list[str]:
+        """Those of ARCHITECTURE-VARIANT, or of one architecture; of neither: all."""
+        return [
+            run
+            for run in self.runs
+            if group in (None, group_of(run)) and architecture in (None, run.partition("-")[0])
+        ]
+
+    def names(self, kind: str, suffix: str) -> tuple[str, ...]:
+        """The files below `kind` (tables, figures) that end with `suffix`, without it."""
+        return tuple(sorted(path.stem for path in (self.folder / kind).glob(f"*{suffix}")))
+
+    def result(self, stage: str, run: str | None) -> Path:
+        """The file with a stage's numbers."""
+        below = self.folder if run is None else self.folder / "runs" / run
+        return below / f"{stage}.json"
+
+    def record(self, stage: str, run: str | None) -> Record:
+        """The stage's provenance, from beside its result or, where that was not kept, the report.
+
+        Raises `DinoError` where there is none.
+        """
+        own, gathered = self._beside(stage, run), self._gathered(stage, run)
+        record = own or gathered
+        if record is None:
+            of_run = "" if run is None else f" of {run}"
+            raise DinoError(f"{self.folder / 'provenance.json'}: knows no {stage}{of_run}")
+        return record
+
+    def ran_again(self, stage: str, run: str | None) -> bool:
+        """Whether the stage was executed once more after the report had read its result."""
+        own, gathered = self._beside(stage, run), self._gathered(stage, run)
+        return own is not None and gathered is not None and own != gathered
+
+    def _gathered(self, stage: str, run: str | None) -> Record | None:
+        of_run = self._provenance if run is None else self._provenance.get("runs", {}).get(run, {})
+        record: Record | None = of_run.get(stage)
+        return record
+
+    def _beside(self, stage: str, run: str | None) -> Record | None:
+        below = self.folder if run is None else self.folder / "runs" / run
+        path = below / "provenance" / f"{stage}.json"
+        return read_json(path) if path.is_file() else None
+
+
+def group_of(run: str) -> str:
+    """ARCHITECTURE-VARIANT of a run's name, which its seeds share."""
+    return run.rpartition("-s")[0]
+
+
+def chain(stage: str) -> tuple[str, ...]:
+    """`stage` behind all that it was made from, in the order of the workflow."""
+    wanted = {stage, *ancestors(stage)} - {"report"}
+    return tuple(name for name in DEPENDENCIES if name in wanted)
