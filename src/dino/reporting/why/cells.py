@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dino.core.errors import DinoError
 from dino.core.paths import RANDOM_INIT
+from dino.reporting.graph import PER_RUN
 from dino.reporting.scores import low_shot_name, stage_of, value_at
 from dino.reporting.why.evidence import Evidence
 from dino.reporting.why.origin import (
@@ -94,7 +95,7 @@ def origin_of_cell(evidence: Evidence, name: str, typed_row: str, typed_column: 
     value = row[column] or "not measured"
     subjects = _subjects(evidence, row)
     key = _key(cells, row, column, subjects)
-    if key is not None and value_at(evidence.summary, key[:-1]) is not None:
+    if key is not None and key[-1] in (value_at(evidence.summary, key[:-1]) or {}):
         number = _number(value_at(evidence.summary, key))
         origin = origin_of_key(evidence, key)
         problems = list(origin.problems)
@@ -110,6 +111,9 @@ def origin_of_cell(evidence: Evidence, name: str, typed_row: str, typed_column: 
             sources=origin.sources,
             problems=tuple(problems),
         )
+    if name == PARAMETERS:
+        note = f"{evidence.parameters}, or the default of what it leaves out"
+        return Origin(name=typed_row, value=value, places=(stands, note), sources=())
     stages = _stages_of_column(name, column)
     sources = [s for subject in subjects for s in _sources(evidence, subject, stages)]
     for subject in _compared_with(evidence, column, subjects):
@@ -142,7 +146,8 @@ def stages_of(name: str) -> tuple[str, ...]:
 
 
 def _stages_of_column(table: str, column: str) -> tuple[str, ...]:
-    stage = stage_of(column)
+    # a column of words may be called features, as a stage is
+    stage = None if column in PER_RUN else stage_of(column)
     return stages_of(table) if stage is None else (stage,)
 
 
