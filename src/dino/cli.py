@@ -7,27 +7,8 @@ import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+from dino.command_line import STAGES, parser
 from dino.core.errors import DinoError
-
-# name: (help, whether it works on one run). The stage's module is imported only when it is
-# asked for, so that planning a workflow never loads torch.
-STAGES = {
-    "prepare": ("make the data set: manifest, images, splits", False),
-    "pretrain": ("train a student and its momentum teacher on the prepared images", True),
-    "export": ("write the teacher, and the same network before step 0, as timm folders", True),
-    "features": ("compute the frozen features that the evaluations share", True),
-    "knn": ("classify the test images by their nearest training features", True),
-    "linear": ("train a linear classifier on the frozen features", True),
-    "linear_paper": ("train linear classifiers on new random crops in each epoch", True),
-    "low_shot": ("classify with the labels of few training images", True),
-    "attention": ("score the [CLS] attention as a segmentation of the object", True),
-    "card": ("describe the exported teacher in a README.md beside it", True),
-    "class_map": ("arrange the classes by their mean features", True),
-    "finetune": ("train the whole teacher on labels, and the same network from scratch", True),
-    "robustness": ("classify corrupted test images by their nearest clean neighbours", True),
-    "baselines": ("score what needs no training: raw pixels, centre box, Otsu's threshold", False),
-    "report": ("write summary.json, tables, figures and report.html", False),
-}
 
 
 def main() -> None:
@@ -49,7 +30,7 @@ def set_environment() -> None:
 
 def run(arguments: list[str]) -> int:
     """The exit code of `dino` with `arguments`; errors that the user can act on are one line."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         if options.command == "features" and (options.run is None or options.images):
             return _features_of_images(options)
@@ -68,7 +49,7 @@ def run_in_job(arguments: list[str]) -> None:
     """Run a stage in a process that SLURM has started; raises what goes wrong."""
     set_environment()
     # no lock: there is one job of a name, and a node that hangs might hold the lock for ever
-    _compute(_parser().parse_args(arguments), nullcontext())
+    _compute(parser().parse_args(arguments), nullcontext())
 
 
 def _run_stage(options: argparse.Namespace, arguments: list[str]) -> int:
@@ -196,99 +177,6 @@ _COMMANDS = {
     "record": _record,
     "why": _why,
 }
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="dino",
-        description="Self-supervised vision transformers: train, score and plot. Run it from the "
-        "project's root; all settings are in params.yaml. Snakemake and DVC call these commands "
-        "in the right order.",
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, (text, needs_run) in STAGES.items():
-        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-        if needs_run:
-            command.add_argument(
-                "--run",
-                required=name != "features",
-                metavar="NAME",
-                help="a run of params.yaml: ARCHITECTURE-VARIANT-sSEED",
-            )
-        if name == "features":
-            _add_image_options(command)
-    text = "show what this machine offers and what is missing for each stage"
-    command = commands.add_parser("doctor", help=text, description=text[0].upper() + text[1:] + ".")
-    command.add_argument(
-        "--slurm",
-        action="store_true",
-        help="check slurm/settings.yaml against the cluster instead, with a small job",
-    )
-    text = "show what the SLURM jobs of this checkout are doing"
-    commands.add_parser("jobs", help=text, description=text[0].upper() + text[1:] + ".")
-    text = "run the workflow of a preset apart from results/, and keep what came out in records/"
-    command = commands.add_parser("record", help=text, description=text[0].upper() + text[1:] + ".")
-    command.add_argument("name", metavar="NAME", help="a file of presets/, without .yaml")
-    command.add_argument(
-        "snakemake",
-        nargs=argparse.REMAINDER,
-        metavar="...",
-        help="options of snakemake, such as --profile slurm",
-    )
-    text = "say where a number, a table, a figure or a file came from, and whether that still holds"
-    command = commands.add_parser("why", help=text, description=text[0].upper() + text[1:] + ".")
-    command.add_argument(
-        "result",
-        metavar="RESULT",
-        help="RUN:SCORE, a key of summary.json, TABLE:ROW:COLUMN, a file, a run, or one of these "
-        "behind records/NAME:",
-    )
-    text = "write a checkpoint or an exported teacher in another format"
-    command = commands.add_parser(
-        "convert", help=text, description=text[0].upper() + text[1:] + "."
-    )
-    command.add_argument(
-        "source", type=Path, help="such as artifacts/RUN/checkpoint.pth or artifacts/RUN/teacher"
-    )
-    command.add_argument(
-        "output",
-        type=Path,
-        help="NAME.pth: the reference's format; NAME.onnx: ONNX; NAME: a folder that timm opens",
-    )
-    command.add_argument(
-        "--network",
-        choices=("teacher", "student"),
-        default="teacher",
-        help="which of a checkpoint's two networks becomes ONNX or a folder; default: teacher",
-    )
-    return parser
-
-
-def _add_image_options(command: argparse.ArgumentParser) -> None:
-    """What `dino features` takes in place of a run: images of the user's own."""
-    group = command.add_argument_group(
-        "your own images", "in place of --run: the features of any images, by an exported teacher"
-    )
-    group.add_argument("images", nargs="*", type=Path, help="files, and folders of files")
-    group.add_argument("-o", "--output", type=Path, help="the .parquet file to write")
-    group.add_argument(
-        "--teacher", type=Path, help="default: artifacts/RUN/teacher where there is but one"
-    )
-    group.add_argument("--batch-size", type=_positive, default=64, metavar="N")
-    group.add_argument(
-        "--resize-px", type=_positive, metavar="N", help="default: as the teacher's config.json"
-    )
-    group.add_argument("--crop-px", type=_positive, metavar="N", help="default: likewise")
-    group.add_argument(
-        "--strict", action="store_true", help="exit code 1 when an image cannot be read"
-    )
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
 
 
 def _use_the_checkout() -> None:
