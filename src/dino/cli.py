@@ -155,6 +155,20 @@ def _convert(options: argparse.Namespace) -> int:
     return 0
 
 
+def _preset(options: argparse.Namespace) -> int:
+    from dino.stages import preset
+
+    if options.list:
+        preset.show_all(Path.cwd())
+    elif options.name is None:
+        raise DinoError("expected the NAME of a preset, or --list")
+    elif options.show:
+        preset.show(Path.cwd(), options.name)
+    else:
+        preset.execute(Path.cwd(), options.name, force=options.force)
+    return 0
+
+
 def _record(options: argparse.Namespace) -> int:
     from dino.stages.record import execute
 
@@ -174,6 +188,7 @@ _COMMANDS = {
     "doctor": _doctor,
     "jobs": _jobs,
     "convert": _convert,
+    "preset": _preset,
     "record": _record,
     "why": _why,
 }

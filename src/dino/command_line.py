@@ -69,6 +69,15 @@ def _add_machine(add: Add) -> None:
 
 def _add_experiments(add: Add) -> None:
     """From a preset to a result, and back."""
+    command = add("preset", "make params.yaml that of a known experiment")
+    command.add_argument(
+        "name", nargs="?", metavar="NAME", help="a file of presets/, without .yaml"
+    )
+    command.add_argument("--list", action="store_true", help="show the presets and their cost")
+    command.add_argument("--show", action="store_true", help="print the preset, and change nothing")
+    command.add_argument(
+        "--force", action="store_true", help="replace a params.yaml that is in no commit too"
+    )
     command = add(
         "record", "run a preset's workflow apart from results/, and keep what came out in records/"
     )

@@ -24,6 +24,7 @@ SOURCES = (
     ".gitignore",
     "Snakefile",
     "dvc.yaml",
+    "presets",
     "profiles",
     "pyproject.toml",
     "slurm",

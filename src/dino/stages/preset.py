@@ -1,0 +1,94 @@
+"""preset: make params.yaml that of a known experiment."""
+
+import difflib
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from dino.core.artifacts import write_text
+from dino.core.configuration.parameters import read_parameters
+from dino.core.configuration.presets import FOLDER, preset_names, read_preset
+from dino.core.errors import ConfigurationError
+from dino.core.provenance import plain
+
+PARAMETERS = "params.yaml"
+
+
+def execute(root: Path, name: str, *, force: bool) -> None:
+    """Make `root`/params.yaml the preset `name`, and print what changed and what to do next.
+
+    Raises `ConfigurationError` for an unknown name and, unless `force`, where the present file
+    would be lost: it is in no commit, and no preset either.
+    """
+    preset = read_preset(root, name)
+    path = root / PARAMETERS
+    before = path.read_text(encoding="utf-8") if path.is_file() else None
+    if before is not None and not force and _would_be_lost(root, before):
+        raise ConfigurationError(
+            f"{PARAMETERS}: has changes that are in no commit and would be lost; commit them, or "
+            "give --force"
+        )
+    difference = _difference(root, name)
+    write_text(path, preset.text)
+    if before == preset.text:
+        print(f"{PARAMETERS} is {name} already")
+    else:
+        print(difference)
+        print(f"{PARAMETERS} is now {name}: {preset.title}")
+    print(f"cost: {preset.fields['Cost']}")
+    print(f"next: {preset.fields['Run'].replace(chr(10), chr(10) + '      ')}")
+
+
+def show(root: Path, name: str) -> None:
+    """Print the preset `name`."""
+    print(read_preset(root, name).text, end="")
+
+
+def show_all(root: Path) -> None:
+    """Print a table of all presets: name, what it is, what it costs."""
+    presets = [read_preset(root, name) for name in preset_names(root)]
+    rows = [
+        (preset.name, preset.fields["Cost"].splitlines()[0], preset.title) for preset in presets
+    ]
+    rows = [("preset", "cost", "what"), *rows]
+    widths = [max(len(row[column]) for row in rows) for column in range(2)]
+    for row in rows:
+        print(f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]}")
+
+
+def _would_be_lost(root: Path, text: str) -> bool:
+    """Whether neither a commit nor a preset holds `text`, the content of params.yaml."""
+    if any(text == read_preset(root, name).text for name in preset_names(root)):
+        return False
+    command = ["git", "status", "--porcelain", "--ignored", "--", PARAMETERS]
+    try:
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    except FileNotFoundError:
+        return True
+    return done.returncode != 0 or done.stdout != ""
+
+
+def _difference(root: Path, name: str) -> str:
+    """How the values of params.yaml, defaults included, differ from those of the preset."""
+    after = _lines(plain(read_parameters(root / FOLDER / f"{name}.yaml")))
+    try:
+        before = _lines(plain(read_parameters(root / PARAMETERS)))
+    except ConfigurationError as error:
+        return f"no difference can be shown: {error}"
+    lines = difflib.unified_diff(
+        before, after, PARAMETERS, f"{FOLDER}/{name}.yaml", n=0, lineterm=""
+    )
+    # numbers of lines mean nothing where each line names its value
+    changes = [line for line in lines if not line.startswith("@@")]
+    return "\n".join(changes) or "all values are equal; comments differ"
+
+
+def _lines(values: dict[str, Any], above: str = "") -> list[str]:
+    """One line a value, such as pretrain.crops.local_crops: 8."""
+    lines = []
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            lines += _lines(value, f"{above}{key}.")
+        else:
+            lines.append(f"{above}{key}: {value}")
+    return lines

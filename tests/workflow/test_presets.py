@@ -1,0 +1,90 @@
+"""Every preset is a whole params.yaml that both engines can plan; the default is one of them."""
+
+import json
+import shutil
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import yaml
+from workplace import PER_RUN, ROOT, STAGES, Workplace
+
+from dino.core.configuration.parameters import Parameters, read_parameters
+from dino.core.configuration.presets import preset_names, read_preset
+from dino.core.pipeline import read_pipeline
+from dino.core.provenance import plain
+
+NAMES = preset_names(ROOT)
+SECTIONS = set(Parameters.__dataclass_fields__)
+LONGEST_COST, LONGEST_TITLE = 28, 90
+
+# DVC's own reading of dvc.yaml, of all presets in one process that imports DVC once
+STEPS_OF_DVC = """
+import json, shutil, sys
+from dvc.repo import Repo
+found = {}
+for name in sys.argv[1:]:
+    shutil.copy(f"presets/{name}.yaml", "params.yaml")
+    with Repo(".") as repo:
+        stages = [s for s in repo.index.stages if s.addressing != "dvc.yaml"]
+        found[name] = {stage.addressing: stage.cmd for stage in stages}
+json.dump(found, sys.stdout)
+"""
+
+
+@pytest.fixture(scope="module")
+def plans(sources: Workplace, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
+    """What `snakemake -n` plans for each preset in a fresh clone without any data."""
+    folder = tmp_path_factory.mktemp("presets")
+
+    def plan(name: str) -> dict[str, int]:
+        project = sources.copy(folder / name)
+        shutil.copy(ROOT / "presets" / f"{name}.yaml", project.root / "params.yaml")
+        return project.planned()
+
+    with ThreadPoolExecutor(max_workers=2) as threads:
+        return dict(zip(NAMES, threads.map(plan, NAMES), strict=True))
+
+
+@pytest.fixture(scope="module")
+def steps_of_dvc(sources: Workplace, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
+    """For each preset, the stages that DVC sees and their commands."""
+    project = sources.copy(tmp_path_factory.mktemp("dvc") / "project")
+    found: dict[str, dict] = json.loads(project(sys.executable, "-c", STEPS_OF_DVC, *NAMES))
+    return found
+
+
+def test_params_yaml_is_fashion_quick() -> None:
+    # cp params.yaml presets/fashion-quick.yaml: it is the default, and every clone begins with it
+    parameters = plain(read_parameters(ROOT / "params.yaml"))
+    assert parameters == plain(read_parameters(ROOT / "presets" / "fashion-quick.yaml"))
+    assert (ROOT / "params.yaml").read_text() == read_preset(ROOT, "fashion-quick").text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_preset_has_every_section_and_a_whole_header(name: str) -> None:
+    preset = read_preset(ROOT, name)
+    assert set(yaml.safe_load(preset.text)) == SECTIONS
+    assert 0 < len(preset.title) <= LONGEST_TITLE
+    assert len(preset.fields["Cost"].splitlines()[0]) <= LONGEST_COST
+    assert "snakemake" in preset.fields["Run"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_snakemake_plans_the_preset_without_its_data(name: str, plans: dict[str, dict]) -> None:
+    runs = read_parameters(ROOT / "presets" / f"{name}.yaml").all_runs()
+    expected = {stage: len(runs) if stage in PER_RUN else 1 for stage in STAGES}
+    assert plans[name] == expected
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_dvc_sees_the_steps_of_the_preset(
+    name: str, steps_of_dvc: dict[str, dict], sources: Workplace, tmp_path: Path
+) -> None:
+    shutil.copy(sources.root / "dvc.yaml", tmp_path)
+    shutil.copy(ROOT / "presets" / f"{name}.yaml", tmp_path / "params.yaml")
+    steps = read_pipeline(tmp_path)
+    assert {step.name: step.command for step in steps} == steps_of_dvc[name]
+    # an empty section is one that has the defaults, not one that is missing
+    assert all(value is not None for step in steps for value in step.parameters.values())
