@@ -72,6 +72,13 @@ def test_preset_has_every_section_and_a_whole_header(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_preset_is_described_with_its_cost(name: str) -> None:
+    rows = (ROOT / "docs" / "presets.md").read_text().splitlines()
+    (row,) = (row for row in rows if row.startswith(f"| `{name}`"))
+    assert f"| {read_preset(ROOT, name).fields['Cost'].splitlines()[0]} " in row
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_snakemake_plans_the_preset_without_its_data(name: str, plans: dict[str, dict]) -> None:
     runs = read_parameters(ROOT / "presets" / f"{name}.yaml").all_runs()
     expected = {stage: len(runs) if stage in PER_RUN else 1 for stage in STAGES}
