@@ -95,8 +95,8 @@ def test_snakemake_report_has_the_captions(computed: Workplace) -> None:
 
 def test_dvc_draws_the_graph(computed: Workplace) -> None:
     dot = computed("dvc", "dag", "--dot")
-    assert '"features@tiny-0" -> "knn@tiny-0"' in dot
-    assert '"knn@tiny-0" -> "report"' in dot
+    assert '"features@tiny-dino-0" -> "knn@tiny-dino-0"' in dot
+    assert '"knn@tiny-dino-0" -> "report"' in dot
 
 
 def test_lock_can_be_checked_without_the_data(computed: Workplace, tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def test_learning_rate_edited_after_dvc_repro_makes_snakemake_pretrain(
 def test_crashed_pretraining_is_run_again(changed: Changed, clean: Workplace) -> None:
     assert changed.until_the_crash == [f"pretrain-{RUN}"]
     # what was not computed is not recorded as done
-    assert "pretrain@tiny-0:" in changed.status_after_the_crash
+    assert "pretrain@tiny-dino-0:" in changed.status_after_the_crash
     assert changed.after_the_crash == FROM_PRETRAIN_ON
     assert changed.project.table == clean.table
 
