@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from workplace import PER_RUN, STAGES, Workplace
 
+from dino.core.configuration.presets import FIELDS
+
 ONCE = dict.fromkeys(STAGES, 1)
 
 
@@ -56,6 +58,17 @@ def test_launcher_is_no_parameter(computed: Workplace) -> None:
     assert computed.planned() == {}
     plan = computed("snakemake", "--dry-run", "--config", "launcher=slurm")
     assert "Nothing to be done" in plan
+
+
+def test_a_preset_and_back_leaves_nothing_to_do(computed: Workplace) -> None:
+    header = "# Tiny\n#\n" + "".join(f"# {field}: -\n" for field in FIELDS)
+    mine = header + (computed.root / "params.yaml").read_text()
+    (computed.root / "presets" / "tiny.yaml").write_text(mine)
+    computed("dino", "preset", "cifar10")
+    assert computed.planned() == ONCE
+    assert "all values are equal" not in computed("dino", "preset", "tiny")
+    assert computed.planned() == {}
+    assert "up to date" in computed("dvc", "repro", "--dry")
 
 
 def test_unknown_parameter_is_one_line(project: Workplace) -> None:
