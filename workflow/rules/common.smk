@@ -56,6 +56,13 @@ wildcard_constraints:
     run="[A-Za-z0-9_]+-[A-Za-z0-9_]+-s[0-9]+",
 
 
+onstart:
+    try:
+        BRIDGE.claim()
+    except DinoError as error:
+        sys.exit(f"snakemake: {error}")
+
+
 onsuccess:
     BRIDGE.record()
 

@@ -6,9 +6,11 @@ of the one therefore leave the other with wrong notes; the bridge corrects them.
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,26 @@ from dino.core.artifacts import sha256_of_file, write_text
 from dino.core.errors import DinoError
 from dino.core.pipeline import Step, read_pipeline
 
+SNAKEMAKE = "snakemake"
+"""As which Snakemake stands in DVC's list of who writes what."""
 LONG_AGO_NS = 946_684_800 * 10**9
 """2000-01-01: the time given to outputs that are out of date. Snakemake ignores the time 0."""
+
+
+_HOLDER = re.compile(r"\(PID (\d+)\): (.*)")
+
+
+class BusyError(DinoError):
+    """Another command is writing the files that DVC was asked about."""
+
+    def __init__(self, message: str) -> None:
+        """`message`: DVC's own, which names the processes."""
+        holders = sorted({f"{command} (PID {pid})" for pid, command in _HOLDER.findall(message)})
+        self.by_snakemake = any(holder.startswith(SNAKEMAKE) for holder in holders)
+        super().__init__(
+            f"{', '.join(holders) or 'another command'} is at work here; wait for it to end, then "
+            "run the command again"
+        )
 
 
 class Bridge:
@@ -34,6 +54,7 @@ class Bridge:
         self._seen_lock = self.recipes / "dvc.lock.sha256"
         # without a repository around it, DVC cannot be asked; the recipes work alone
         self._with_dvc = (root / ".dvc").is_dir() and (root / ".git").exists()
+        self._claimed = ExitStack()
 
     def agree(self) -> None:
         """Set the times of files so that Snakemake finds out of date what truly is.
@@ -49,7 +70,12 @@ class Bridge:
         good = {step.name for step in self._up_to_date(steps)}
         if not self._with_dvc or not (moved or len(good) < len(steps)):
             return
-        changed = json.loads(self._dvc("status", "--json"))
+        try:
+            changed = json.loads(self._dvc("status", "--json"))
+        except BusyError as error:
+            if error.by_snakemake:
+                return  # a look at what another Snakemake is doing: its times are right
+            raise
         now_ns = time.time_ns()
         for step in steps:
             if step.name not in changed:
@@ -60,6 +86,34 @@ class Bridge:
                 self._set_times(step, LONG_AGO_NS)
         self._remember_lock()
 
+    def claim(self) -> None:
+        """Say in DVC's list of who writes what that this process writes what is out of date.
+
+        A `dvc repro` that is started meanwhile then refuses, instead of deleting the outputs of
+        jobs that have ended and repeating them. DVC forgets processes that have died. Raises
+        `BusyError` when DVC is writing one of the files itself.
+        """
+        if not self._with_dvc:
+            return
+        from dvc.exceptions import DvcException
+        from dvc.fs import localfs
+        from dvc.rwlock import rwlock
+
+        steps = read_pipeline(self.root)
+        good = {step.name for step in self._up_to_date(steps)}
+        outputs = [
+            str(self.root / path)
+            for step in steps
+            if step.name not in good
+            for path in step.outputs
+        ]
+        (self.root / ".dvc" / "tmp").mkdir(exist_ok=True)
+        lock = rwlock(str(self.root / ".dvc" / "tmp"), localfs, SNAKEMAKE, [], outputs, False)
+        try:
+            self._claimed.enter_context(lock)
+        except DvcException as error:
+            raise BusyError(str(error)) from None
+
     def record(self) -> None:
         """Tell DVC (dvc.lock and its cache) which steps are up to date after Snakemake ran.
 
@@ -69,6 +123,7 @@ class Bridge:
         """
         if not self._with_dvc:
             return
+        self._claimed.close()
         try:
             steps = read_pipeline(self.root)
             self._write_recipes(steps)
@@ -147,6 +202,8 @@ class Bridge:
             text=True,
         )
         if done.returncode:
+            if " is busy, " in done.stderr:
+                raise BusyError(done.stderr)
             reason = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
             raise DinoError(f"dvc {arguments[0]} failed: {reason}")
         return done.stdout
