@@ -6,53 +6,22 @@ bridge that makes them pass.
 """
 
 import json
-import shutil
+import subprocess
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from workplace import PER_RUN, RUN, Workplace
+from workplace import LEARNING_RATE, PER_RUN, RUN, Changed, Workplace
 
 # the first test to need it waits for a whole run
 pytestmark = pytest.mark.timeout(900)
 
-LEARNING_RATE = "pretrain.optimizer.learning_rate"
 FROM_PRETRAIN_ON = sorted([*(f"{stage}-{RUN}" for stage in PER_RUN), "report"])
 FROM_KNN_ON = sorted([f"knn-{RUN}", f"card-{RUN}", "baselines", "report"])
 """The model card holds its number; the k-NN of raw pixels is a baseline."""
-
-
-@dataclass(frozen=True)
-class Changed:
-    """What happened after `dvc repro` and an edit of the learning rate."""
-
-    project: Workplace
-    planned: dict[str, int]
-    until_the_crash: list[str]
-    status_after_the_crash: str
-    after_the_crash: list[str]
-
-
-@pytest.fixture(scope="module")
-def changed(computed_by_dvc: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Changed:
-    """Another learning rate: `snakemake`, whose pretraining crashes, `snakemake` again, commit."""
-    project = computed_by_dvc.copy(tmp_path_factory.mktemp("changed") / "project")
-    project.set(LEARNING_RATE, 0.01)
-    planned = project.planned()
-    # a file where the training wants to keep what it resumes from
-    in_the_way = project.root / "work" / RUN
-    shutil.rmtree(in_the_way, ignore_errors=True)
-    in_the_way.write_text("a file")
-    project("snakemake", succeeds=False)
-    until_the_crash = project.executed
-    status = project("dvc", "status")
-    in_the_way.unlink()
-    project("snakemake")
-    after_the_crash = project.executed
-    project.commit("another learning rate")
-    return Changed(project, planned, until_the_crash, status, after_the_crash)
 
 
 @dataclass(frozen=True)
@@ -120,6 +89,8 @@ def test_learning_rate_edited_after_dvc_repro_makes_snakemake_pretrain(
     assert changed.planned == dict.fromkeys([*PER_RUN, "report"], 1)
     assert changed.project.table != computed_by_dvc.table
     assert changed.project.table == clean.table
+    # another process, another folder, another way to start it: the same bytes
+    assert changed.project.tables == clean.tables
 
 
 def test_crashed_pretraining_is_run_again(changed: Changed, clean: Workplace) -> None:
@@ -219,3 +190,56 @@ def test_new_seed_executes_its_own_run_and_the_report(
     assert list(new) == [RUN, "tiny-dino-s1"]
     assert new[RUN] == old[RUN]
     assert project.planned() == {}
+
+
+def test_second_engine_refuses_in_one_line_and_spoils_nothing(
+    changed: Changed, table_of_another_k: str, tmp_path: Path
+) -> None:
+    project = changed.project.copy(tmp_path / "project")
+    project.set("knn.headline", 10)
+    first = subprocess.Popen(
+        ["snakemake"],
+        cwd=project.root,
+        env=project.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    # as soon as it has said what it writes
+    list_of_writers = project.root / ".dvc" / "tmp" / "rwlock"
+    while "snakemake" not in _text(list_of_writers) and first.poll() is None:
+        time.sleep(0.05)
+    # to look is allowed
+    assert set(project.planned()) <= {"knn", "card", "baselines", "report"}
+    output = project("dvc", "repro", succeeds=False)
+    assert f"(PID {first.pid}): snakemake" in output
+    assert "is busy, it is being blocked by" in output
+    output, _ = first.communicate()
+    assert first.returncode == 0, output
+    assert project.table == table_of_another_k
+    assert project.out_of_date() == set()
+    assert project.planned() == {}
+
+
+def test_snakemake_refuses_while_dvc_is_at_work(changed: Changed, tmp_path: Path) -> None:
+    project = changed.project.copy(tmp_path / "project")
+    project.set("knn.headline", 10)
+    # what DVC writes while it executes a stage, for a process that lives
+    with subprocess.Popen(["sleep", "60"]) as other:
+        path = project.root / f"results/runs/{RUN}/knn.json"
+        writer = {"pid": other.pid, "cmd": "dvc repro"}
+        lock = project.root / ".dvc" / "tmp" / "rwlock"
+        lock.write_text(json.dumps({"write": {str(path): writer}, "read": {}}))
+        output = project("snakemake", succeeds=False)
+        other.kill()
+    assert project.executed == []
+    assert output.splitlines()[-1] == (
+        f"snakemake: dvc repro (PID {other.pid}) is at work here; wait for it to end, then run "
+        "the command again"
+    )
+    # of a process that has died nothing is left to wait for
+    assert project.planned() != {}
+
+
+def _text(path: Path) -> str:
+    return path.read_text() if path.is_file() else ""

@@ -1,5 +1,6 @@
 """A small project with the real commands, and what a user types in it."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -32,6 +33,9 @@ SOURCES = (
     "workflow",
 )
 RUN = "tiny-dino-s0"
+LEARNING_RATE = "pretrain.optimizer.learning_rate"
+MEASURE_COST: tuple[str, ...] = ()
+"""Tables of time and memory, which no two executions have in common."""
 STAGES = tuple(cli.STAGES)
 PER_RUN = tuple(stage for stage, (_, of_one_run) in cli.STAGES.items() if of_one_run)
 
@@ -153,6 +157,16 @@ class Workplace:
         """The final numbers."""
         return (self.root / "results" / "summary.json").read_text()
 
+    @property
+    def tables(self) -> dict[str, bytes]:
+        """The tables by their files' names, but for those of time and memory."""
+        folder = self.root / "results" / "tables"
+        return {p.name: p.read_bytes() for p in folder.iterdir() if p.stem not in MEASURE_COST}
+
+    def out_of_date(self) -> set[str]:
+        """The steps that DVC itself would execute, without those that follow from them."""
+        return set(json.loads(self("dvc", "status", "--json")))
+
     def clean_run(self, to: Path) -> "Workplace":
         """This code and these parameters executed in an empty folder, by no engine."""
         shutil.copytree(self.root / "src", to / "src")
@@ -170,6 +184,17 @@ class Workplace:
             f"sys.exit(any(run(command) for command in {commands}))"
         )
         self(sys.executable, "-c", script)
+
+
+@dataclass(frozen=True)
+class Changed:
+    """What happened after `dvc repro` and an edit of the learning rate."""
+
+    project: Workplace
+    planned: dict[str, int]
+    until_the_crash: list[str]
+    status_after_the_crash: str
+    after_the_crash: list[str]
 
 
 def fresh_clone(root: Path, parameters: dict[str, Any] = PARAMETERS) -> Workplace:
