@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -163,7 +164,7 @@ class Workplace:
         folder = self.root / "results" / "tables"
         return {p.name: p.read_bytes() for p in folder.iterdir() if p.stem not in MEASURE_COST}
 
-    def out_of_date(self) -> set[str]:
+    def out_of_date(self) -> Set[str]:
         """The steps that DVC itself would execute, without those that follow from them."""
         return set(json.loads(self("dvc", "status", "--json")))
 
