@@ -152,6 +152,8 @@ def test_a_score_leads_to_its_file_and_everything_that_it_was_made_from(project:
         (f"results/runs/{RUN}/knn.json:random_init.val.20.top1", "random_init.val.20.top1 = 71.0"),
         (f"results/runs/{RUN}/knn.json", "knn.json"),
         ("results/baselines.json", "baselines.json"),
+        ("results/summary.json", "summary.json"),
+        ("results/provenance.json", "provenance.json"),
         (RUN, f"run {RUN}"),
         ("parameters:knn.headline:value", "knn.headline = 20"),
     ],
@@ -198,6 +200,12 @@ def test_every_table_and_figure_says_which_stages_it_shows(
     text = _said(project, str(figure))
     assert f"dino pretrain --run {RUN}" in text
     assert "dino knn" not in text
+
+
+def test_what_covers_everything_names_every_command(project: Project) -> None:
+    text = _said(project, "results/provenance.json")
+    for stage in (*PER_RUN, "prepare", "baselines"):
+        assert f"\ndino {stage}" in text
 
 
 def test_a_score_is_named_after_the_stage_that_alone_moves_it(project: Project) -> None:

@@ -35,6 +35,8 @@ NEEDS_NO_SEED = ("baselines",)
 @pytest.fixture(scope="module")
 def gathered(computed_by_dvc: Workplace) -> dict[str, Any]:
     """results/provenance.json, which is the report's own."""
+    # the recipes below work/ are written whenever Snakemake looks
+    computed_by_dvc.planned()
     provenance: dict[str, Any] = json.loads(_read(computed_by_dvc, "provenance.json"))
     return provenance
 
@@ -82,7 +84,6 @@ def test_resolved_parameters_are_those_of_dvc_yaml(
     record = (gathered["runs"][RUN] if stage in PER_RUN else gathered)[stage]
     recorded = record["parameters"]
     recipe = f"{stage}/{RUN}.json" if stage in PER_RUN else f"{stage}.json"
-    computed_by_dvc.planned()
     recipes = computed_by_dvc.root / "work" / "recipes"
     depends_on = json.loads((recipes / recipe).read_text())["params.yaml"]
     sections = {key.partition(".")[0] for key in depends_on}

@@ -52,7 +52,7 @@ def origin_of_key(evidence: Evidence, path: tuple[str, ...]) -> Origin:
     key = ".".join(path)
     sources = tuple(dict.fromkeys(sources_of_key(evidence, path)))
     found = [(source, *_stated(evidence, source)) for source in sources]
-    stands = [f"{evidence.folder / 'summary.json'}: {key}"]
+    stands = [str(evidence.folder / "summary.json") + (f": {key}" if path else "")]
     stands += [text for _, text, _ in found if text]
     problems = []
     measured = [number for _, _, number in found if number is not None]
@@ -65,7 +65,7 @@ def origin_of_key(evidence: Evidence, path: tuple[str, ...]) -> Origin:
                 f"{mean:.2f}; run `dino report`"
             )
     return Origin(
-        name=key,
+        name=key or "summary.json",
         value=None if isinstance(value, Mapping) else with_interval(evidence, path),
         places=tuple(stands),
         sources=sources,
@@ -149,7 +149,7 @@ def _runs(evidence: Evidence, path: tuple[str, ...]) -> list[str]:
 
 def _is_mean(path: tuple[str, ...]) -> bool:
     """Whether the number is the mean of those in the result files; one is its own mean."""
-    if base_of(path[-1]) != path[-1]:
+    if not path or base_of(path[-1]) != path[-1]:
         return False
     return path[0] in ("runs", "baselines") or path[2:3] == ("mean",)
 

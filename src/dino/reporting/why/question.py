@@ -112,7 +112,9 @@ def _file(evidence: Evidence, parts: tuple[str, ...], inside: str) -> Origin:
         case (*_, _) if name in PROJECT_STAGES:
             return _in_file(path, Source(stage=name), inside)
         case ("report.html",) | ("provenance.json",):
-            return origin_of_whole(evidence, path)
+            everything = [source for run in evidence.runs for source in sources_of_run(run)]
+            sources = (*everything, Source(stage="baselines"))
+            return Origin(name=path.name, places=(str(path),), sources=sources)
     raise DinoError(f"{path}: no stage of the workflow says that it made this file")
 
 
