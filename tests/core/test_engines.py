@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dino.core.engines import LONG_AGO_NS, Bridge
+from dino.core.engines import LONG_AGO_NS, Bridge, BusyError
 
 PARAMETERS = "rate: 1\nk: 5\n"
 PIPELINE = """
@@ -204,3 +204,57 @@ def test_dvc_that_fails_costs_no_results(
     monkeypatch.setattr(PretendedDvc, "_dvc", Bridge._dvc)
     bridge.record()
     assert "DVC does not know of these results yet: dvc commit failed: " in capsys.readouterr().err
+
+
+def _writers(bridge: Bridge) -> dict[str, dict[str, object]]:
+    """File: who writes it, as DVC would read it."""
+    lock: dict[str, dict[str, dict[str, object]]] = json.loads(
+        (bridge.root / ".dvc" / "tmp" / "rwlock").read_text()
+    )
+    return {Path(path).name: writer for path, writer in lock.get("write", {}).items()}
+
+
+def test_what_snakemake_is_about_to_write_stands_in_the_list_of_dvc(bridge: PretendedDvc) -> None:
+    _settle(bridge)
+    (bridge.root / "params.yaml").write_text("rate: 1\nk: 6\n")
+    bridge.changed = {"score"}
+    bridge.agree()
+    bridge.claim()
+    writer = {"pid": os.getpid(), "cmd": "snakemake"}
+    assert _writers(bridge) == {"score.json": writer, "table.csv": writer}
+    bridge.record()
+    assert _writers(bridge) == {}
+
+
+def test_a_file_that_another_command_writes_is_not_claimed(bridge: PretendedDvc) -> None:
+    (bridge.root / "weights").unlink()
+    folder = bridge.root / ".dvc" / "tmp"
+    folder.mkdir()
+    # the process that started this one lives
+    writer = {"pid": os.getppid(), "cmd": "dvc repro"}
+    lock = {"write": {str(bridge.root / "weights"): writer}, "read": {}}
+    (folder / "rwlock").write_text(json.dumps(lock))
+    with pytest.raises(BusyError) as caught:
+        bridge.claim()
+    assert str(caught.value) == (
+        f"dvc repro (PID {os.getppid()}) is at work here; wait for it to end, then run the "
+        "command again"
+    )
+
+
+def test_without_dvc_nothing_is_claimed(bridge: PretendedDvc) -> None:
+    (bridge.root / ".git").rmdir()
+    PretendedDvc(bridge.root).claim()
+    assert not (bridge.root / ".dvc" / "tmp").exists()
+
+
+def test_to_look_while_another_snakemake_works_is_no_error(
+    bridge: PretendedDvc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(*_: str) -> str:
+        raise BusyError("it is being blocked by:\n  (PID 7): snakemake")
+
+    monkeypatch.setattr(bridge, "_dvc", busy)
+    (bridge.root / "table.csv").unlink()
+    bridge.agree()
+    assert not (bridge.root / "table.csv").exists()
