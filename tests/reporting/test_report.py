@@ -169,7 +169,7 @@ def test_the_headline_is_made_of_the_numbers(html: str) -> None:
         "7.10 points below raw pixels."
     ) in html
     assert "35.00 points below Otsu (80.00 %)" in html
-    assert "95 % interval 76.50 % to 78.50 %" in html
+    assert "± 0.71 over seeds" in html
 
 
 def test_results_come_before_figures_tables_parameters_workflow_and_provenance(html: str) -> None:

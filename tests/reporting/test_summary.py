@@ -1,8 +1,9 @@
 import json
+import math
 from dataclasses import replace
 
 from dino.reporting.results import Results
-from dino.reporting.summary import difference, mean_of_architecture, summarise
+from dino.reporting.summary import difference, scores_of_group, summarise
 
 
 def test_a_run_has_its_test_scores_at_the_headline_k_rounded_to_two_decimals(
@@ -116,9 +117,48 @@ def test_a_backbone_without_attention_has_no_jaccard_nor_has_the_mean_of_such(
     json.dumps(summary, allow_nan=False)
 
 
-def test_the_mean_over_seeds_is_of_one_architecture(results: Results) -> None:
-    summary = summarise(results)
-    assert mean_of_architecture(results, summary, "vit_micro_7")["knn_top1"] == 77.5
+def test_a_group_has_mean_and_sample_deviation_of_its_seeds(results: Results) -> None:
+    groups = summarise(results)["groups"]
+    assert list(groups) == ["vit_micro_7-dino", "vit_nano_7-dino"]
+    group = groups["vit_nano_7-dino"]
+    # 79 and 80
+    assert (group["n"], group["mean"]["knn_top1"]) == (2, 79.5)
+    assert group["deviation"]["knn_top1"] == round(math.sqrt(0.5), 2)
+    assert group["deviation"]["attention_jaccard"] == 0
+    # the mean of the bounds is one, their deviation says nothing
+    assert group["mean"]["knn_top1_low"] == 78.5
+    assert not any(key.endswith(("_low", "_high")) for key in group["deviation"])
+
+
+def test_a_group_of_one_seed_has_no_deviation(one_run: Results) -> None:
+    summary = summarise(one_run)
+    assert summary["groups"]["vit_micro_7-dino"] == {
+        "n": 1,
+        "mean": summary["runs"]["vit_micro_7-dino-s0"],
+        "deviation": None,
+    }
+
+
+def test_variants_are_groups_of_their_own(results: Results) -> None:
+    first, second = results.runs[:2]
+    groups = summarise(replace(results, runs=(first, replace(second, variant="mse"))))["groups"]
+    assert list(groups) == ["vit_micro_7-dino", "vit_micro_7-mse"]
+    assert groups["vit_micro_7-mse"]["mean"]["knn_top1"] == 78.0
+
+
+def test_a_score_that_a_seed_lacks_is_that_of_the_others(results: Results) -> None:
+    first, second = results.runs[:2]
+    switched_off = replace(second, finetune={"reason": "finetune.enabled is false"})
+    summary = summarise(replace(results, runs=(first, switched_off)))
+    group = summary["groups"]["vit_micro_7-dino"]
+    assert group["mean"]["finetune_top1"] == 79.0
+    assert group["deviation"]["finetune_top1"] is None
+
+
+def test_scores_of_a_group_carry_its_deviation_beside_them(results: Results) -> None:
+    scores = scores_of_group(summarise(results), results.groups[0])
+    assert (scores["knn_top1"], scores["knn_top1_sd"]) == (77.5, 0.71)
+    assert scores["low_shot_1_top1_deviation"] == 0.5
 
 
 def test_a_difference_needs_both_numbers() -> None:

@@ -35,13 +35,13 @@ def _read_csv(table: Table) -> pd.DataFrame:
     return pd.read_csv(io.StringIO(table.csv()), index_col=0)
 
 
-def test_accuracy_of_each_run_stands_beside_its_differences(results: Results) -> None:
+def test_accuracy_of_each_group_stands_beside_its_differences(results: Results) -> None:
     rows = _read_csv(accuracy_table(results, summarise(results)))
-    row = rows.loc["DINO, vit_micro_7-dino-s0"]
-    assert row["knn_top1"] == 77.0
-    assert row["knn_minus_random_init"] == 7.5
-    assert row["knn_minus_raw_pixels"] == -7.6
-    assert row["linear_minus_raw_pixels"] == -7.6
+    row = rows.loc["DINO, vit_micro_7-dino, 2 seeds"]
+    assert row["knn_top1"] == 77.5
+    assert row["knn_minus_random_init"] == 8.0
+    assert row["knn_minus_raw_pixels"] == -7.1
+    assert row["linear_minus_raw_pixels"] == -7.1
     assert row["against_raw_pixels"] == "k-NN below, linear below"
     assert rows.loc["raw pixels", "knn_top1"] == 84.6
     assert rows.loc["random init, vit_nano_7", "linear_top1"] == 72.5
@@ -50,15 +50,16 @@ def test_accuracy_of_each_run_stands_beside_its_differences(results: Results) ->
 def test_the_csv_holds_the_summarys_numbers(results: Results) -> None:
     summary = summarise(results)
     rows = _read_csv(accuracy_table(results, summary))
-    for name, scores in summary["runs"].items():
+    for name, group in summary["groups"].items():
+        scores = group["mean"]
         for key in ("knn_top1", "knn_top5", "knn_val_top1", "linear_top1", "linear_best_top1"):
-            assert rows.loc[f"DINO, {name}", key] == scores[key]
+            assert rows.loc[f"DINO, {name}, 2 seeds", key] == scores[key]
 
 
 def test_an_interval_stands_in_its_numbers_cell_and_in_columns_of_the_csv(
-    results: Results,
+    one_run: Results,
 ) -> None:
-    table = accuracy_table(results, summarise(results))
+    table = accuracy_table(one_run, summarise(one_run))
     row = _read_csv(table).loc["DINO, vit_micro_7-dino-s0"]
     assert (row["knn_top1_low"], row["knn_top1_high"]) == (76.0, 78.0)
     assert row["linear_paper_top1"] == 79.0
@@ -67,12 +68,27 @@ def test_an_interval_stands_in_its_numbers_cell_and_in_columns_of_the_csv(
     assert len(table.header()) == len(table.numeric()) == len(table.rows()[0])
 
 
+def test_several_seeds_have_their_deviation_in_place_of_the_interval(results: Results) -> None:
+    table = accuracy_table(results, summarise(results))
+    row = _read_csv(table).loc["DINO, vit_micro_7-dino, 2 seeds"]
+    assert (row["knn_top1"], row["knn_top1_sd"]) == (77.5, 0.71)
+    assert "77.50 ± 0.71 |" in table.markdown() and r"77.50 $\pm$ 0.71 &" in table.latex()
+    assert "± the sample standard deviation" in table.caption
+
+
+def test_one_seed_has_no_column_of_deviations(one_run: Results) -> None:
+    summary = summarise(one_run)
+    for table in all_tables(one_run, summary, _Outer()):
+        assert not any(name.endswith("_sd") for name in table.frame)
+        assert "seeds, " not in table.markdown()
+
+
 def test_low_shot_has_a_row_for_each_share_and_kind_of_features(results: Results) -> None:
     table = low_shot_table(results, summarise(results))
     rows = table.frame.set_index(["features", "share"])
-    assert len(rows) == 2 * (4 + 2 + 1)
-    teacher = rows.loc[("DINO, vit_micro_7-dino-s0", "10 %")]
-    assert (teacher["test_top1"], teacher["deviation"]) == (67.1, 0.5)
+    assert len(rows) == 2 * (2 + 2 + 1)
+    teacher = rows.loc[("DINO, vit_micro_7-dino, 2 seeds", "10 %")]
+    assert (teacher["test_top1"], teacher["deviation"]) == (67.6, 0.5)
     assert (teacher["images"], teacher["draws"]) == ("100", "5")
     assert rows.loc[("random init, vit_micro_7", "1 %"), "test_top1"] == 57.51
     assert rows.loc[("raw pixels", "1 %"), "test_top1"] == 70.01
@@ -89,13 +105,13 @@ def test_without_labels_tables_are_empty_and_say_why(no_labels: Results) -> None
 def test_attention_stands_beside_random_init_box_and_otsu(results: Results) -> None:
     table = attention_table(results, summarise(results))
     rows = _read_csv(table)
-    assert rows.loc["DINO attention, vit_micro_7-dino-s0", "attention_jaccard"] == 45.0
-    assert rows.loc["DINO attention, vit_micro_7-dino-s0", "minus_random_init"] == 12.0
-    assert rows.loc["DINO attention, vit_micro_7-dino-s0", "best_single_head"] == 40.0
+    assert rows.loc["DINO attention, vit_micro_7-dino, 2 seeds", "attention_jaccard"] == 45.0
+    assert rows.loc["DINO attention, vit_micro_7-dino, 2 seeds", "minus_random_init"] == 12.0
+    assert rows.loc["DINO attention, vit_micro_7-dino, 2 seeds", "best_single_head"] == 40.0
     assert rows.loc["random-init attention, vit_micro_7", "best_single_head"] == 27.0
     assert rows.loc["centre box", "attention_jaccard"] == 51.24
     assert rows.loc["Otsu's threshold", "attention_jaccard"] == 80.0
-    assert rows.loc["DINO attention, vit_micro_7-dino-s0", "low"] == 43.5
+    assert rows.loc["DINO attention, vit_micro_7-dino, 2 seeds", "low"] == 43.5
     assert rows.loc["centre box", "high"] == 52.0
     assert "1000 images of test at 56 px; truth: approximate: non-zero pixels" in table.caption
 
@@ -103,8 +119,8 @@ def test_attention_stands_beside_random_init_box_and_otsu(results: Results) -> N
 def test_distances_of_classes_stand_beside_the_baselines(results: Results) -> None:
     table = class_map_table(results, summarise(results))
     rows = _read_csv(table)
-    assert rows.loc["DINO, vit_micro_7-dino-s0", "class_map_spearman"] == 0.65
-    assert rows.loc["DINO, vit_micro_7-dino-s0", "low"] == 0.55
+    assert rows.loc["DINO, vit_micro_7-dino, 2 seeds", "class_map_spearman"] == 0.65
+    assert rows.loc["DINO, vit_micro_7-dino, 2 seeds", "low"] == 0.55
     assert rows.loc["random init, vit_nano_7", "class_map_spearman"] == 0.25
     assert rows.loc["raw pixels", "high"] == 0.6
     assert rows.loc["raw pixels", "highest"] == 0.87
@@ -123,7 +139,9 @@ def test_without_labels_there_is_no_correlation_and_the_table_says_why(one_run: 
 
 def test_every_protocol_and_mass_has_a_row(results: Results) -> None:
     rows = _read_csv(attention_table(results, summarise(results)))
-    of_run = [name for name in rows.index if name.startswith("DINO attention, vit_micro_7-dino-s0")]
+    of_run = [
+        name for name in rows.index if name.startswith("DINO attention, vit_micro_7-dino, 2 seeds")
+    ]
     assert [name.partition(": ")[2] for name in of_run] == [
         "",
         "paper@0.8",
@@ -132,7 +150,7 @@ def test_every_protocol_and_mass_has_a_row(results: Results) -> None:
         "mean_of_heads@0.6",
         "mean_of_heads@0.8",
     ]
-    row = rows.loc["DINO attention, vit_micro_7-dino-s0: best_head_fixed@0.8"]
+    row = rows.loc["DINO attention, vit_micro_7-dino, 2 seeds: best_head_fixed@0.8"]
     assert (row["attention_jaccard"], row["minus_random_init"]) == (41.0, 13.0)
     assert row["protocol"] == "80 % of the mass, head: best of the training images"
     assert rows.loc["random-init attention, vit_nano_7: mean_of_heads@0.6", "low"] == 22.5
@@ -149,10 +167,10 @@ def test_missing_attention_is_empty_and_says_why(no_attention: Results) -> None:
 def test_a_fine_tuned_teacher_stands_beside_from_scratch(results: Results) -> None:
     table = finetune_table(results, summarise(results))
     rows = _read_csv(table)
-    row = rows.loc["DINO teacher, vit_micro_7-dino-s0"]
-    assert row["finetune_top1"] == 79.0
-    assert (row["finetune_top1_low"], row["finetune_top1_high"]) == (78.0, 80.01)
-    assert row["minus_scratch"] == 21.5
+    row = rows.loc["DINO teacher, vit_micro_7-dino, 2 seeds"]
+    assert row["finetune_top1"] == 79.5
+    assert (row["finetune_top1_low"], row["finetune_top1_high"]) == (78.5, 80.51)
+    assert row["minus_scratch"] == 22.0
     assert rows.loc["from scratch, vit_micro_7", "finetune_top1"] == 57.5
     assert "3 epochs on 500 labelled images" in table.caption
     assert "Layer decay 0.65 for the teacher and 1 from scratch." in table.caption
@@ -161,13 +179,13 @@ def test_a_fine_tuned_teacher_stands_beside_from_scratch(results: Results) -> No
 def test_each_corruption_is_the_mean_of_its_severities(results: Results) -> None:
     table = robustness_table(results, summarise(results))
     rows = _read_csv(table)
-    row = rows.loc["DINO, vit_micro_7-dino-s0"]
-    assert row["clean"] == 77.0
+    row = rows.loc["DINO, vit_micro_7-dino, 2 seeds"]
+    assert row["clean"] == 77.5
     assert [row[name] for name in ("noise", "blur", "contrast", "pixelate", "jpeg")] == [
-        55.0, 56.0, 57.0, 58.0, 59.0,
+        55.5, 56.5, 57.5, 58.5, 59.5,
     ]  # fmt: skip
-    assert row["robustness_top1"] == 57.0
-    assert row["relative_drop"] == round(100 * 20 / 77, 2)
+    assert row["robustness_top1"] == 57.5
+    assert row["relative_drop"] == round((100 * 20 / 77 + 100 * 20 / 78) / 2, 2)
     assert rows.loc["random init, vit_micro_7", "clean"] == 67.5
     assert rows.loc["raw pixels", "robustness_top1"] == 60.0
     assert "k = 20) in percent of 400 test images" in table.caption

@@ -9,9 +9,9 @@ import jinja2
 
 from dino.reporting import graph
 from dino.reporting.picture import Picture
-from dino.reporting.results import Results
+from dino.reporting.results import Group, Results
 from dino.reporting.scores import Scores
-from dino.reporting.summary import DECIMALS, difference, mean_of_architecture
+from dino.reporting.summary import DECIMALS, difference, scores_of_group
 from dino.reporting.table import MINUS, NOT_MEASURED, Table
 
 _COLUMN_PX, _ROW_PX, _BOX_PX = 152, 54, (110, 36)
@@ -41,37 +41,39 @@ def page(
         lstrip_blocks=True,
     )
     return environment.get_template("report.html.j2").render(
-        headlines=[headline(results, summary, name) for name in results.architectures],
-        tiles={name: tiles(results, summary, name) for name in results.architectures},
+        headlines=[headline(results, summary, group) for group in results.leading],
+        tiles={group.name: tiles(results, summary, group) for group in results.leading},
+        others=[group.name for group in results.groups if group not in results.leading],
         dataset=summary["dataset"],
-        runs=[run.name for run in results.runs],
+        groups=[group.label for group in results.groups],
+        runs=len(results.runs),
         tables={table.name: table for table in tables},
         pictures=[(picture, base64.b64encode(picture.svg).decode("ascii")) for picture in pictures],
         workflow=_workflow(),
     )
 
 
-def headline(results: Results, summary: dict[str, Any], architecture: str) -> str:
-    """What the numbers of `architecture` say, in a sentence."""
+def headline(results: Results, summary: dict[str, Any], group: Group) -> str:
+    """What the numbers of `group` say, in a sentence."""
+    name = group.architecture if group.variant == "dino" else group.name
     if results.no_accuracies:
-        return f"{architecture}: no accuracies, since {results.no_accuracies}."
-    scores, random_init, raw_pixels = _compared(results, summary, architecture)
-    seeds = sum(run.architecture == architecture for run in results.runs)
-    kind = next(run.kind for run in results.runs if run.architecture == architecture)
+        return f"{name}: no accuracies, since {results.no_accuracies}."
+    scores, random_init, raw_pixels = _compared(summary, group)
+    seeds = len(group.runs)
     of_seeds = f" (mean of {seeds} seeds)" if seeds > 1 else ""
-    return (
-        f"{architecture}{of_seeds}: {kind} k-NN top-1 {_percent(scores['knn_top1'])}, "
-        f"{_points(scores['knn_top1'], random_init['knn_top1'])} random init, "
-        f"{_points(scores['knn_top1'], raw_pixels['knn_top1'])} raw pixels; "
-        f"linear top-1 {_percent(scores['linear_top1'])}, "
-        f"{_points(scores['linear_top1'], random_init['linear_top1'])} random init, "
-        f"{_points(scores['linear_top1'], raw_pixels['linear_top1'])} raw pixels."
-    )
+    parts = [
+        f"{classifier} top-1 {_percent(scores[key])}, "
+        f"{_points(scores[key], random_init[key])} random init, "
+        f"{_points(scores[key], raw_pixels[key])} raw pixels"
+        for classifier, key in (("k-NN", "knn_top1"), ("linear", "linear_top1"))
+        if scores[key] is not None
+    ]
+    return f"{name}{of_seeds}: {group.kind} {'; '.join(parts)}."
 
 
-def tiles(results: Results, summary: dict[str, Any], architecture: str) -> tuple[Tile, ...]:
-    """The three numbers of `architecture` that matter most, each beside its baselines."""
-    scores, random_init, raw_pixels = _compared(results, summary, architecture)
+def tiles(results: Results, summary: dict[str, Any], group: Group) -> tuple[Tile, ...]:
+    """The three numbers of `group` that matter most, each beside its baselines."""
+    scores, random_init, raw_pixels = _compared(summary, group)
     boxes = summary["baselines"]
     references: dict[str, tuple[str, dict[str, float | None]]] = {
         "knn_top1": (
@@ -107,19 +109,19 @@ def tiles(results: Results, summary: dict[str, Any], architecture: str) -> tuple
 
 
 def _interval(scores: Scores, key: str) -> tuple[str, ...]:
+    if (deviation := scores.get(f"{key}_sd")) is not None:
+        return (f"± {deviation:.{DECIMALS}f} over seeds",)
     low, high = scores.get(f"{key}_low"), scores.get(f"{key}_high")
     if low is None or high is None:
         return ()
     return (f"95 % interval {_percent(low)} to {_percent(high)}",)
 
 
-def _compared(
-    results: Results, summary: dict[str, Any], architecture: str
-) -> tuple[Scores, Scores, Scores]:
+def _compared(summary: dict[str, Any], group: Group) -> tuple[Scores, Scores, Scores]:
     baselines = summary["baselines"]
     return (
-        mean_of_architecture(results, summary, architecture),
-        baselines["random_init"]["by_architecture"][architecture],
+        scores_of_group(summary, group),
+        baselines["random_init"]["by_architecture"][group.architecture],
         baselines["raw_pixels"],
     )
 

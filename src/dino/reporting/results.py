@@ -42,6 +42,11 @@ class RunResults:
     """attention_maps.npz."""
 
     @property
+    def variant_name(self) -> str:
+        """Its architecture and variant, whatever the seed: the key of summary.json's groups."""
+        return f"{self.architecture}-{self.variant}"
+
+    @property
     def trained(self) -> bool:
         """False where the architecture has weights of its own, which were only evaluated."""
         return len(self.log) > 0
@@ -50,6 +55,32 @@ class RunResults:
     def kind(self) -> str:
         """What made the teacher, as tables name it."""
         return "DINO" if self.trained else "given weights"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """The runs of one architecture and variant, which differ in their seed alone."""
+
+    architecture: str
+    variant: str
+    runs: tuple[RunResults, ...]
+
+    @property
+    def name(self) -> str:
+        """Its key in summary.json, such as vit_small_16-dino."""
+        return self.runs[0].variant_name
+
+    @property
+    def label(self) -> str:
+        """As tables and figures call it: a single run by its own name."""
+        if len(self.runs) == 1:
+            return self.runs[0].name
+        return f"{self.name}, {len(self.runs)} seeds"
+
+    @property
+    def kind(self) -> str:
+        """What made the teachers, as tables name it."""
+        return self.runs[0].kind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +95,44 @@ class Results:
     def architectures(self) -> tuple[str, ...]:
         """Every architecture once, in the order of the runs."""
         return tuple(dict.fromkeys(run.architecture for run in self.runs))
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """Every pair of architecture and variant once, in the order of the runs."""
+        pairs = dict.fromkeys((run.architecture, run.variant) for run in self.runs)
+        return tuple(
+            Group(
+                architecture=architecture,
+                variant=variant,
+                runs=tuple(
+                    run
+                    for run in self.runs
+                    if (run.architecture, run.variant) == (architecture, variant)
+                ),
+            )
+            for architecture, variant in pairs
+        )
+
+    @property
+    def has_seeds(self) -> bool:
+        """Whether some architecture and variant was trained with several seeds."""
+        return len(self.groups) < len(self.runs)
+
+    @property
+    def over_seeds(self) -> str:
+        """What the tables' captions say about several seeds; empty where each run is alone."""
+        if not self.has_seeds:
+            return ""
+        return (
+            " Of several seeds, the mean ± the sample standard deviation over them stands in "
+            "place of the interval."
+        )
+
+    @property
+    def leading(self) -> tuple[Group, ...]:
+        """Each architecture's first variant, which stands for it."""
+        first = {group.architecture: group for group in reversed(self.groups)}
+        return tuple(first[architecture] for architecture in self.architectures)
 
     @property
     def not_trained(self) -> str:

@@ -1,11 +1,11 @@
 """The few numbers that stand for the whole project: results/summary.json."""
 
 from collections.abc import Iterable
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any
 
 from dino.core.paths import RANDOM_INIT, TEACHER
-from dino.reporting.results import Results, RunResults
+from dino.reporting.results import Group, Results, RunResults
 from dino.reporting.scores import (
     Scores,
     attention_scores,
@@ -35,9 +35,11 @@ def summarise(results: Results) -> dict[str, Any]:
     `finetune_top1` of random init is training from scratch. `robustness_top1` is the mean over
     corruptions and severities. Without labels accuracies are null. `NAME_low` and `NAME_high` are
     the 95 % interval of NAME over the test images; that of a mean over runs is the mean of theirs.
-    The random-init baseline is each run's own teacher before step 0: the mean over runs, and over
-    the runs of each architecture. Equal results give equal values: nothing here depends on when or
-    where the stages ran.
+    `groups` holds, for the seeds of each architecture and variant, their number n, the mean and
+    the sample standard deviation (null for one seed); a score that some seeds lack is that of the
+    others. The random-init baseline is each run's own teacher before step 0: the mean over runs,
+    and over the runs of each architecture. Equal results give equal values: nothing here depends on
+    when or where the stages ran.
     """
     random_init = {run.name: _scores_of_run(run, RANDOM_INIT) for run in results.runs}
     baselines = results.baselines
@@ -45,6 +47,7 @@ def summarise(results: Results) -> dict[str, Any]:
     return {
         "dataset": _dataset(results.dataset),
         "runs": {run.name: _rounded(_scores_of_run(run, TEACHER)) for run in results.runs},
+        "groups": {group.name: _over_seeds(group) for group in results.groups},
         "baselines": {
             "raw_pixels": _rounded(
                 {
@@ -72,11 +75,11 @@ def summarise(results: Results) -> dict[str, Any]:
     }
 
 
-def mean_of_architecture(results: Results, summary: dict[str, Any], architecture: str) -> Scores:
-    """The mean of each score over the runs (seeds) of `architecture`."""
-    return _mean(
-        summary["runs"][run.name] for run in results.runs if run.architecture == architecture
-    )
+def scores_of_group(summary: dict[str, Any], group: Group) -> Scores:
+    """The mean of each score over the group's seeds and, of several, NAME_sd, its deviation."""
+    entry = summary["groups"][group.name]
+    deviation = entry["deviation"] or {}
+    return {**entry["mean"], **{f"{name}_sd": value for name, value in deviation.items()}}
 
 
 def difference(score: float | None, baseline: float | None) -> float | None:
@@ -107,6 +110,27 @@ def _scores_of_run(run: RunResults, model: str) -> Scores:
         **finetune_scores(run.finetune.get(model, {})),
         **robustness_scores(run.robustness.get(model, {})),
     }
+
+
+def _over_seeds(group: Group) -> dict[str, Any]:
+    seeds = [_scores_of_run(run, TEACHER) for run in group.runs]
+    return {
+        "n": len(seeds),
+        "mean": _mean(seeds),
+        "deviation": _deviation(seeds) if len(seeds) > 1 else None,
+    }
+
+
+def _deviation(seeds: list[Scores]) -> Scores:
+    """Of every score; bounds of intervals and deviations over draws have none of their own."""
+    names = [name for name in seeds[0] if not name.endswith(("_low", "_high", "_deviation"))]
+    measured = {name: [s[name] for s in seeds if s[name] is not None] for name in names}
+    return _rounded(
+        {
+            name: stdev(v for v in values if v is not None) if len(values) > 1 else None
+            for name, values in measured.items()
+        }
+    )
 
 
 def _mean(many: Iterable[Scores]) -> Scores:

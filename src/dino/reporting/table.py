@@ -10,9 +10,12 @@ from dino.reporting.summary import DECIMALS
 
 NOT_MEASURED = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
+_LATEX = {MINUS: "$-$", NOT_MEASURED: "--", "\N{PLUS-MINUS SIGN}": r"$\pm$"}
 
 ENDS = ("low", "high")
 """Of an interval."""
+BESIDE = (*ENDS, "sd")
+"""What is shown in the cell of its number: an interval, or the deviation over seeds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +48,9 @@ class Table:
             label=f"tab:{self.name}",
             position="tbp",
         )
-        return text.replace(MINUS, "$-$").replace(NOT_MEASURED, "--")
+        for sign, command in _LATEX.items():
+            text = text.replace(sign, command)
+        return text
 
     def header(self) -> list[str]:
         """The headings, in the order of the columns; an interval has none of its own."""
@@ -54,12 +59,16 @@ class Table:
     def rows(self) -> list[list[str]]:
         """The cells as text: percentages with two decimals, differences with their sign.
 
-        The interval NAME_low, NAME_high stands behind NAME in its cell.
+        The interval NAME_low, NAME_high stands behind NAME in its cell, for a mean over seeds
+        their deviation NAME_sd in its place.
         """
         return [
             [
                 cell(row[name], signed="minus_" in name)
-                + interval(row.get(f"{name}_low"), row.get(f"{name}_high"))
+                + (
+                    spread(row.get(f"{name}_sd"))
+                    or interval(row.get(f"{name}_low"), row.get(f"{name}_high"))
+                )
                 for name in self._shown()
             ]
             for row in self.frame.to_dict("records")
@@ -71,8 +80,8 @@ class Table:
 
     def _shown(self) -> list[str]:
         names = [str(name) for name in self.frame]
-        bounds = {f"{name}_{end}" for name in names for end in ENDS}
-        return [name for name in names if name not in bounds]
+        beside = {f"{name}_{what}" for name in names for what in BESIDE}
+        return [name for name in names if name not in beside]
 
 
 def frame(
@@ -83,14 +92,37 @@ def frame(
     return table.astype({name: object if name in text else float for name in columns})
 
 
-def with_intervals(headings: Mapping[str, str], names: Container[str]) -> dict[str, str]:
-    """`headings` with NAME_low and NAME_high behind each of `names`, for `frame`."""
+def with_intervals(
+    headings: Mapping[str, str], names: Container[str], seeds: bool = False
+) -> dict[str, str]:
+    """`headings` with NAME_low and NAME_high behind each of `names`, for `frame`.
+
+    With `seeds` NAME_sd too: some row is a mean over several.
+    """
     columns = {}
     for name, heading in headings.items():
         columns[name] = heading
         if name in names:
-            columns |= {f"{name}_{end}": f"{heading}, {end}" for end in ENDS}
+            beside = BESIDE if seeds else ENDS
+            columns |= {f"{name}_{what}": f"{heading}, {what}" for what in beside}
     return columns
+
+
+def with_deviation(headings: Mapping[str, str], name: str, seeds: bool) -> dict[str, str]:
+    """`headings`, with `seeds` NAME_sd behind that of `name`."""
+    columns = {}
+    for column, heading in headings.items():
+        columns[column] = heading
+        if seeds and column == name:
+            columns[f"{name}_sd"] = f"{heading}, sd"
+    return columns
+
+
+def spread(deviation: Any) -> str:
+    """A deviation as it stands behind its mean; nothing where there is none."""
+    if deviation is None or pd.isna(deviation):
+        return ""
+    return f" ± {cell(deviation)}"
 
 
 def interval(low: Any, high: Any) -> str:

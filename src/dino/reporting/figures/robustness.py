@@ -9,26 +9,25 @@ from matplotlib.figure import Figure
 
 from dino.core.paths import RANDOM_INIT, TEACHER
 from dino.reporting.picture import BLUE, GREEN, ORANGE, WIDTH_IN, Picture, picture
-from dino.reporting.results import Results
+from dino.reporting.results import Group, Results
 from dino.reporting.tables.robustness import CORRUPTIONS
 
+MAX_ROWS = 6
 _COLOURS = {"DINO": BLUE, "random init": ORANGE, "raw pixels": GREEN}
 _MARKERS = {"DINO": "o", "random init": "D", "raw pixels": "s"}
 
 
 def robustness(results: Results, summary: dict[str, Any]) -> Picture:
-    """One row of panels an architecture, one panel a corruption; severity 0 is the clean image."""
+    """One row of panels a group, one panel a corruption; severity 0 is the clean image."""
     reason = results.runs[0].robustness.get("reason")
     if reason:
         return _empty(reason)
-    figure = Figure(
-        figsize=(WIDTH_IN, 0.6 + 2.2 * len(results.architectures)), layout="constrained"
-    )
-    panels = figure.subplots(
-        len(results.architectures), len(CORRUPTIONS), sharex=True, sharey=True, squeeze=False
-    )
-    for architecture, row in zip(results.architectures, panels, strict=True):
-        points = _points(results, architecture)
+    groups = results.groups[:MAX_ROWS]
+    figure = Figure(figsize=(WIDTH_IN, 0.6 + 2.2 * len(groups)), layout="constrained")
+    panels = figure.subplots(len(groups), len(CORRUPTIONS), sharex=True, sharey=True, squeeze=False)
+    for group, row in zip(groups, panels, strict=True):
+        points = _points(results, group)
+        name = group.architecture if group.variant == "dino" else group.name
         for (corruption, title), axes in zip(CORRUPTIONS.items(), row, strict=True):
             sns.lineplot(
                 points[points["corruption"] == corruption],
@@ -44,7 +43,7 @@ def robustness(results: Results, summary: dict[str, Any]) -> Picture:
             )
             handles, labels = axes.get_legend_handles_labels()
             axes.legend().remove()
-            axes.set(title=title, xlabel="severity", ylabel=f"{architecture}\ntop-1 on test (%)")
+            axes.set(title=title, xlabel="severity", ylabel=f"{name}\ntop-1 on test (%)")
             axes.set_xticks(range(4))
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     first = results.runs[0]
@@ -55,18 +54,23 @@ def robustness(results: Results, summary: dict[str, Any]) -> Picture:
         caption=(
             f"k-NN top-1 of {first.robustness['images']} test images against the severity of five "
             "corruptions (0: clean), beside the same network before its first step and raw pixels; "
-            "the mean over seeds. The neighbours are clean training images."
+            "the mean over seeds. The neighbours are clean training images." + _left_out(results)
         ),
         alternative=(
-            f"Five line plots for each architecture. {first.name}: {_percent(scores, 'clean_')} "
+            f"Five line plots in a row. {first.name}: {_percent(scores, 'clean_')} "
             f"clean and {_percent(scores, '')} in the mean of the corruptions. All numbers stand "
             "in the robustness table."
         ),
     )
 
 
-def _points(results: Results, architecture: str) -> pd.DataFrame:
-    runs = [run.robustness for run in results.runs if run.architecture == architecture]
+def _left_out(results: Results) -> str:
+    names = ", ".join(group.name for group in results.groups[MAX_ROWS:])
+    return f" In the table alone: {names}." if names else ""
+
+
+def _points(results: Results, group: Group) -> pd.DataFrame:
+    runs = [run.robustness for run in group.runs]
     sources = {
         "DINO": [run[TEACHER] for run in runs],
         "random init": [run[RANDOM_INIT] for run in runs],

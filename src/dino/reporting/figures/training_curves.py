@@ -10,9 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dino.reporting.picture import GREEN, WIDTH_IN, Picture, palette, picture
-from dino.reporting.results import Results
+from dino.reporting.results import Results, RunResults
 
 POINTS_PER_CURVE = 150
+MAX_CURVES = 10
+"""What colours tell apart."""
 CURVES = {
     "loss": ("Loss", "cross-entropy (nats)"),
     "teacher_entropy": ("Entropy of the teacher", "entropy (nats)"),
@@ -28,8 +30,10 @@ CURVES = {
 
 def training_curves(results: Results, summary: dict[str, Any], prototypes: int) -> Picture:
     """Loss, signs of collapse, online k-NN, learning rate and gradients over the epochs."""
-    colours = palette(results.architectures)
-    trained = [run for run in results.runs if run.trained]
+    trained, left_out = drawn(results)
+    hue = "group" if len(results.groups) > len(results.architectures) else "architecture"
+    names = tuple(dict.fromkeys(_label(run, hue) for run in trained))
+    colours = palette(names if hue == "group" else results.architectures)
     figure = Figure(figsize=(WIDTH_IN, 8.2), layout="constrained")
     panels = dict(zip(CURVES, figure.subplots(3, 3, sharex=True).flat, strict=True))
     for column, axes in panels.items():
@@ -38,7 +42,7 @@ def training_curves(results: Results, summary: dict[str, Any], prototypes: int) 
             [
                 pd.DataFrame(),
                 *(
-                    thinned(run.log, column).assign(architecture=run.architecture, run=run.name)
+                    thinned(run.log, column).assign(curve=_label(run, hue), run=run.name)
                     for run in trained
                 ),
             ]
@@ -50,8 +54,8 @@ def training_curves(results: Results, summary: dict[str, Any], prototypes: int) 
                 curves,
                 x="epoch",
                 y=column,
-                hue="architecture",
-                style="architecture",
+                hue="curve",
+                style="curve",
                 units="run",
                 estimator=None,
                 palette=colours,
@@ -77,7 +81,7 @@ def training_curves(results: Results, summary: dict[str, Any], prototypes: int) 
     lowest = min(random_init, key=lambda name: random_init[name]["knn_val_top1"] or 0)
     for name, scores in random_init.items():
         text = "random init" if name == lowest else ""
-        _reference(online, scores["knn_val_top1"], text, colours[name], ":")
+        _reference(online, scores["knn_val_top1"], text, colours.get(name, "0.3"), ":")
     return picture(
         figure,
         name="training_curves",
@@ -86,10 +90,34 @@ def training_curves(results: Results, summary: dict[str, Any], prototypes: int) 
             "ln K (uniform) or as one prototype with a probability of 1 (one-dimensional), with a "
             "KL divergence of 0; features that fall into one point have no spread. The online k-NN "
             "searches part of the training images; the dotted and dashed baselines search all."
+            + left_out
             + results.not_trained
         ),
-        alternative=_curves_in_words(results),
+        alternative=_curves_in_words(results, trained),
     )
+
+
+def drawn(results: Results) -> tuple[list[RunResults], str]:
+    """The runs that have a curve, and a sentence for the caption on those that were left out.
+
+    With more than MAX_CURVES runs one seed speaks for all, and of more groups the first are drawn.
+    """
+    trained = [run for run in results.runs if run.trained]
+    if len(trained) <= MAX_CURVES:
+        return trained, ""
+    first = [next((r for r in group.runs if r.trained), None) for group in results.groups]
+    shown = [run for run in first if run is not None]
+    sentences = ""
+    if len(shown) < len(trained):
+        sentences = " Of several seeds the first is drawn."
+    if len(shown) > MAX_CURVES:
+        names = ", ".join(run.variant_name for run in shown[MAX_CURVES:])
+        sentences += f" Not drawn, to stay readable: {names}."
+    return shown[:MAX_CURVES], sentences
+
+
+def _label(run: RunResults, hue: str) -> str:
+    return run.architecture if hue == "architecture" else run.variant_name
 
 
 def thinned(log: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -116,8 +144,7 @@ def _reference(axes: Axes, value: float | None, label: str, colour: Any, linesty
     )
 
 
-def _curves_in_words(results: Results) -> str:
-    trained = [run for run in results.runs if run.trained]
+def _curves_in_words(results: Results, trained: list[RunResults]) -> str:
     if not trained:
         return f"Nine empty plots.{results.not_trained}"
     run = trained[0]

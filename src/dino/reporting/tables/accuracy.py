@@ -1,10 +1,11 @@
 """k-NN and linear accuracy beside the baselines."""
 
+from collections.abc import Container
 from typing import Any
 
 from dino.reporting.results import Results
 from dino.reporting.scores import Scores
-from dino.reporting.summary import difference
+from dino.reporting.summary import difference, scores_of_group
 from dino.reporting.table import Table, frame, with_intervals
 
 HEADINGS = {
@@ -31,23 +32,26 @@ _MEASURED = (
     "linear_paper_top1",
     "linear_paper_best_top1",
 )
-COLUMNS = with_intervals(HEADINGS, _MEASURED)
 
 
 def accuracy_table(results: Results, summary: dict[str, Any]) -> Table:
-    """One row a run, then a row a baseline: k-NN and linear accuracy beside the baselines'."""
+    """One row a group, then a row a baseline: k-NN and linear accuracy beside the baselines'."""
     raw_pixels = summary["baselines"]["raw_pixels"]
     random_init = summary["baselines"]["random_init"]["by_architecture"]
+    columns = with_intervals(HEADINGS, _MEASURED, results.has_seeds)
     rows = [
-        {"features": f"{run.kind}, {run.name}"}
-        | _accuracies(summary["runs"][run.name], random_init[run.architecture], raw_pixels)
-        for run in results.runs
+        {"features": f"{group.kind}, {group.label}"}
+        | _accuracies(
+            scores_of_group(summary, group), random_init[group.architecture], raw_pixels, columns
+        )
+        for group in results.groups
     ]
     rows += [
-        {"features": f"random init, {architecture}"} | _accuracies(scores, None, raw_pixels)
+        {"features": f"random init, {architecture}"}
+        | _accuracies(scores, None, raw_pixels, columns)
         for architecture, scores in random_init.items()
     ]
-    rows.append({"features": "raw pixels"} | _accuracies(raw_pixels, None, None))
+    rows.append({"features": "raw pixels"} | _accuracies(raw_pixels, None, None, columns))
     reason = results.no_accuracies
     not_measured = f" Not measured: {reason}." if reason else ""
     return Table(
@@ -58,17 +62,21 @@ def accuracy_table(results: Results, summary: dict[str, Any]) -> Table:
             "Linear classifiers are scored after their last epoch; the epoch that was best on val "
             "stands beside it. They see features of centre crops, by the paper's protocol those of "
             "new random crops in each epoch. Random init is the same network before its first "
-            f"step, the mean over its seeds.{not_measured}"
+            f"step, the mean over its seeds.{results.over_seeds}"
+            f"{not_measured}"
         ),
-        headings=COLUMNS,
-        frame=frame(rows, COLUMNS, text=("features", "against_raw_pixels")),
+        headings=columns,
+        frame=frame(rows, columns, text=("features", "against_raw_pixels")),
     )
 
 
 def _accuracies(
-    scores: Scores, random_init: Scores | None, raw_pixels: Scores | None
+    scores: Scores,
+    random_init: Scores | None,
+    raw_pixels: Scores | None,
+    columns: Container[str],
 ) -> dict[str, Any]:
-    row: dict[str, Any] = {k: v for k, v in scores.items() if k in COLUMNS}
+    row: dict[str, Any] = {k: v for k, v in scores.items() if k in columns}
     for classifier in ("knn", "linear"):
         key = f"{classifier}_top1"
         for name, baseline in (("random_init", random_init), ("raw_pixels", raw_pixels)):

@@ -1,13 +1,13 @@
 """Attention masks by every protocol, beside random init and trivial masks."""
 
 from collections.abc import Iterable
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any
 
 from dino.core.paths import RANDOM_INIT, TEACHER
 from dino.reporting.results import Results
 from dino.reporting.summary import DECIMALS, difference
-from dino.reporting.table import Table, frame
+from dino.reporting.table import Table, frame, with_deviation
 
 HEADINGS = {
     "mask": "Mask",
@@ -36,12 +36,14 @@ def attention_table(results: Results, summary: dict[str, Any]) -> Table:
         for architecture in results.architectures
     }
     rows: list[dict[str, Any]] = []
-    for run in results.runs:
-        for key in _keys(run.attention):
-            row = _row(f"{run.kind} attention, {run.name}", key, [run.attention], TEACHER)
-            before = _row("", key, of_architecture[run.architecture], RANDOM_INIT)
+    for group in results.groups:
+        seeds = [run.attention for run in group.runs]
+        for key in _keys(seeds[0]):
+            row = _row(f"{group.kind} attention, {group.label}", key, seeds, TEACHER)
+            before = _row("", key, of_architecture[group.architecture], RANDOM_INIT)
             points = difference(row["attention_jaccard"], before["attention_jaccard"])
-            rows.append(row | {"minus_random_init": points})
+            row |= {"minus_random_init": points, "attention_jaccard_sd": _deviation(seeds, key)}
+            rows.append(row)
     for architecture, seeds in of_architecture.items():
         name = f"random-init attention, {architecture}"
         rows += [_row(name, key, seeds, RANDOM_INIT) for key in _keys(seeds[0])]
@@ -56,6 +58,7 @@ def attention_table(results: Results, summary: dict[str, Any]) -> Table:
                 "note": results.baselines[name].get("reason"),
             }
         )
+    columns = with_deviation(HEADINGS, "attention_jaccard", results.has_seeds)
     return Table(
         name="attention",
         caption=(
@@ -63,10 +66,18 @@ def attention_table(results: Results, summary: dict[str, Any]) -> Table:
             "95 % bootstrap interval over images; rows of random init are means over seeds. Best "
             "single head: the one with the highest mean on these very images. "
             + protocol_sentence(results)
+            + deviation_sentence(results)
         ),
-        headings=HEADINGS,
-        frame=frame(rows, HEADINGS, text=("mask", "protocol", "note")),
+        headings=columns,
+        frame=frame(rows, columns, text=("mask", "protocol", "note")),
     )
+
+
+def deviation_sentence(results: Results) -> str:
+    """What stands behind ± where rows are means over seeds, and what their bounds are."""
+    if not results.has_seeds:
+        return ""
+    return " Of several seeds: means, also of the bounds, ± the deviation over them."
 
 
 def protocol_sentence(results: Results) -> str:
@@ -111,6 +122,13 @@ def _row(name: str, key: str, seeds: list[dict[str, Any]], model: str) -> dict[s
         "protocol": f"{100 * float(mass):g} % of the mass, {PROTOCOLS[protocol]}",
         "note": scores[0]["reason"],
     }
+
+
+def _deviation(seeds: list[dict[str, Any]], key: str) -> float | None:
+    """Of the teachers' Jaccard index over several seeds."""
+    scores = [attention[TEACHER]["scores"].get(key, {}).get("jaccard") for attention in seeds]
+    measured = [score for score in scores if score is not None]
+    return round(stdev(measured), DECIMALS) if len(measured) > 1 else None
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

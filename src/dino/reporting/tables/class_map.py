@@ -4,8 +4,9 @@ from typing import Any
 
 from dino.core.paths import RANDOM_INIT, TEACHER
 from dino.reporting.results import Results
-from dino.reporting.summary import Scores
-from dino.reporting.table import Table, frame
+from dino.reporting.summary import Scores, scores_of_group
+from dino.reporting.table import Table, frame, with_deviation
+from dino.reporting.tables.attention import deviation_sentence
 
 HEADINGS = {
     "features": "Features",
@@ -18,10 +19,15 @@ HEADINGS = {
 
 
 def class_map_table(results: Results, summary: dict[str, Any]) -> Table:
-    """One row a run, then a row a baseline: rank correlation with the superclasses."""
+    """One row a group, then a row a baseline: rank correlation with the superclasses."""
     rows = [
-        _row(f"{run.kind}, {run.name}", summary["runs"][run.name], run.class_map, TEACHER)
-        for run in results.runs
+        _row(
+            f"{group.kind}, {group.label}",
+            scores_of_group(summary, group),
+            group.runs[0].class_map,
+            TEACHER,
+        )
+        for group in results.groups
     ]
     first = results.runs[0].class_map
     baselines = summary["baselines"]
@@ -33,6 +39,7 @@ def class_map_table(results: Results, summary: dict[str, Any]) -> Table:
     raw_pixels = results.baselines["raw_pixels"].get("class_map")
     measured = first if raw_pixels is None else {TEACHER: raw_pixels}
     rows.append(_row("raw pixels", baselines["raw_pixels"], measured, TEACHER))
+    columns = with_deviation(HEADINGS, "class_map_spearman", results.has_seeds)
     return Table(
         name="class_map",
         caption=(
@@ -40,9 +47,10 @@ def class_map_table(results: Results, summary: dict[str, Any]) -> Table:
             "their superclasses (0 within one, 1 between two), with its 95 % bootstrap interval "
             f"over the images of each class{_grouping(first)}. The highest possible value is below "
             "1, since the superclasses know two distances only. Random init: mean over seeds."
+            + deviation_sentence(results)
         ),
-        headings=HEADINGS,
-        frame=frame(rows, HEADINGS, text=("features", "note")),
+        headings=columns,
+        frame=frame(rows, columns, text=("features", "note")),
     )
 
 
@@ -52,6 +60,7 @@ def _row(features: str, scores: Scores, class_map: dict[str, Any], model: str) -
     return {
         "features": features,
         "class_map_spearman": scores["class_map_spearman"],
+        "class_map_spearman_sd": scores.get("class_map_spearman_sd"),
         "low": scores["class_map_spearman_low"],
         "high": scores["class_map_spearman_high"],
         "highest": measured["spearman_highest"],

@@ -3,40 +3,44 @@
 from typing import Any
 
 from dino.reporting.results import Results
-from dino.reporting.summary import Scores, difference
-from dino.reporting.table import Table, frame
+from dino.reporting.summary import Scores, difference, scores_of_group
+from dino.reporting.table import Table, frame, with_intervals
 
 HEADINGS = {
     "start": "Start",
     "finetune_top1": "Top-1, last epoch",
-    "finetune_top1_low": "95 % from",
-    "finetune_top1_high": "to",
     "minus_scratch": "Above from scratch",
     "finetune_best_top1": "Top-1, best on val",
 }
+_SHOWN = with_intervals(HEADINGS, ("finetune_top1",), seeds=True)
 
 
 def finetune_table(results: Results, summary: dict[str, Any]) -> Table:
-    """One row a run, then one an architecture's random weights: the whole network's accuracy."""
+    """One row a group, then one an architecture's random weights: the whole network's accuracy."""
     scratch = summary["baselines"]["random_init"]["by_architecture"]
     rows = [
-        _row(f"DINO teacher, {run.name}", summary["runs"][run.name], scratch[run.architecture])
-        for run in results.runs
+        _row(
+            f"DINO teacher, {group.label}",
+            scores_of_group(summary, group),
+            scratch[group.architecture],
+        )
+        for group in results.groups
     ]
     rows += [
         _row(f"from scratch, {architecture}", scores, None)
         for architecture, scores in scratch.items()
     ]
+    columns = with_intervals(HEADINGS, ("finetune_top1",), results.has_seeds)
     return Table(
         name="finetune",
-        caption=_caption(results.runs[0].finetune),
-        headings=HEADINGS,
-        frame=frame(rows, HEADINGS, text=("start",)),
+        caption=_caption(results.runs[0].finetune) + results.over_seeds,
+        headings=columns,
+        frame=frame(rows, columns, text=("start",)),
     )
 
 
 def _row(start: str, scores: Scores, scratch: Scores | None) -> dict[str, Any]:
-    row: dict[str, Any] = {key: scores[key] for key in HEADINGS if key in scores}
+    row: dict[str, Any] = {key: value for key, value in scores.items() if key in _SHOWN}
     if scratch is not None:
         row["minus_scratch"] = difference(scores["finetune_top1"], scratch["finetune_top1"])
     return {"start": start, **row}

@@ -5,6 +5,7 @@ from typing import Any
 from dino.core.paths import TEACHER
 from dino.reporting.results import Results
 from dino.reporting.scores import Scores, low_shot_name
+from dino.reporting.summary import scores_of_group
 from dino.reporting.table import Table, frame, with_intervals
 
 HEADINGS = {
@@ -15,14 +16,13 @@ HEADINGS = {
     "test_top1": "Top-1, mean over draws",
     "deviation": "Deviation over draws",
 }
-COLUMNS = with_intervals(HEADINGS, ("test_top1",))
 
 
 def low_shot_table(results: Results, summary: dict[str, Any]) -> Table:
     """A row for each share of labels and each kind of features."""
     baselines = summary["baselines"]
     named: dict[str, Scores] = {
-        **{f"DINO, {run.name}": summary["runs"][run.name] for run in results.runs},
+        **{f"DINO, {g.label}": scores_of_group(summary, g) for g in results.groups},
         **{
             f"random init, {architecture}": scores
             for architecture, scores in baselines["random_init"]["by_architecture"].items()
@@ -36,6 +36,7 @@ def low_shot_table(results: Results, summary: dict[str, Any]) -> Table:
         for share in shares
         for features, scores in named.items()
     ]
+    columns = with_intervals(HEADINGS, ("test_top1",), results.has_seeds)
     reason = results.runs[0].low_shot.get("reason")
     return Table(
         name="low_shot",
@@ -44,10 +45,11 @@ def low_shot_table(results: Results, summary: dict[str, Any]) -> Table:
             "times in proportion to the classes: accuracy in percent on the test split. Brackets: "
             "95 % bootstrap interval over the test images. Random init is the same network before "
             "its first step, the mean over its seeds."
+            + results.over_seeds
             + (f" Not measured: {reason}." if reason else "")
         ),
-        headings=COLUMNS,
-        frame=frame(rows or [{"features": name} for name in named], COLUMNS, text=_TEXT),
+        headings=columns,
+        frame=frame(rows or [{"features": name} for name in named], columns, text=_TEXT),
     )
 
 
@@ -63,5 +65,6 @@ def _row(scores: Scores, share: dict[str, Any]) -> dict[str, Any]:
         "test_top1": scores.get(name),
         "test_top1_low": scores.get(f"{name}_low"),
         "test_top1_high": scores.get(f"{name}_high"),
+        "test_top1_sd": scores.get(f"{name}_sd"),
         "deviation": scores.get(f"{name}_deviation"),
     }

@@ -6,7 +6,8 @@ from typing import Any
 
 from dino.core.paths import RANDOM_INIT, TEACHER
 from dino.reporting.results import Results
-from dino.reporting.table import Table, frame
+from dino.reporting.summary import scores_of_group
+from dino.reporting.table import Table, frame, with_intervals
 
 CORRUPTIONS = {
     "noise": "Noise",
@@ -20,17 +21,20 @@ HEADINGS = {
     "clean": "Clean",
     **CORRUPTIONS,
     "robustness_top1": "Mean of corruptions",
-    "robustness_top1_low": "95 % from",
-    "robustness_top1_high": "to",
     "relative_drop": "Lost of clean",
 }
+_SHOWN = with_intervals(HEADINGS, ("robustness_top1",), seeds=True)
 
 
 def robustness_table(results: Results, summary: dict[str, Any]) -> Table:
-    """One row a run, one an architecture's random init, and raw pixels."""
+    """One row a group, one an architecture's random init, and raw pixels."""
     rows = [
-        _row(f"DINO, {run.name}", [run.robustness.get(TEACHER)], summary["runs"][run.name])
-        for run in results.runs
+        _row(
+            f"DINO, {group.label}",
+            [run.robustness.get(TEACHER) for run in group.runs],
+            scores_of_group(summary, group),
+        )
+        for group in results.groups
     ]
     for architecture, scores in summary["baselines"]["random_init"]["by_architecture"].items():
         seeds = [
@@ -41,11 +45,12 @@ def robustness_table(results: Results, summary: dict[str, Any]) -> Table:
         rows.append(_row(f"random init, {architecture}", seeds, scores))
     raw_pixels = results.baselines["raw_pixels"].get("robustness")
     rows.append(_row("raw pixels", [raw_pixels], summary["baselines"]["raw_pixels"]))
+    columns = with_intervals(HEADINGS, ("robustness_top1",), results.has_seeds)
     return Table(
         name="robustness",
-        caption=_caption(results.runs[0].robustness),
-        headings=HEADINGS,
-        frame=frame(rows, HEADINGS, text=("features",)),
+        caption=_caption(results.runs[0].robustness) + results.over_seeds,
+        headings=columns,
+        frame=frame(rows, columns, text=("features",)),
     )
 
 
@@ -53,7 +58,7 @@ def _row(
     features: str, seeds: Sequence[dict[str, Any] | None], scores: dict[str, Any]
 ) -> dict[str, Any]:
     """The mean over `seeds` of each column; empty for a data set without labels."""
-    row = {"features": features, **{key: scores[key] for key in HEADINGS if key in scores}}
+    row = {"features": features, **{key: value for key, value in scores.items() if key in _SHOWN}}
     measured = [result for result in seeds if result is not None]
     if measured:
         row["clean"] = fmean(result["clean"]["top1"] for result in measured)
