@@ -192,6 +192,11 @@ def _write_run(paths: Any, score: float, without_attention: bool) -> None:
     np.savez(paths.attention_maps, **_maps(without_attention))
     for stage in PER_RUN:
         write_json(paths.provenance(stage), {"stage": stage, "wall_seconds": 2.5})
+    write_json(
+        paths.provenance("pretrain"),
+        {"stage": "pretrain", "wall_seconds": 360, "steps": STEPS, "total_steps": STEPS},
+    )
+    write_json(paths.provenance("features"), {"stage": "features", "images_per_second": 50.5})
 
 
 def _class_map() -> dict[str, Any]:

@@ -1,5 +1,6 @@
 import io
 import math
+import re
 from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree
@@ -13,8 +14,9 @@ from dino.reporting.figures.attention_maps import attention_maps
 from dino.reporting.figures.attention_ranking import attention_ranking
 from dino.reporting.figures.catalogue import all_pictures
 from dino.reporting.figures.class_map import class_map
+from dino.reporting.figures.collapse import collapse
 from dino.reporting.figures.robustness import robustness
-from dino.reporting.figures.training_curves import POINTS_PER_CURVE, thinned
+from dino.reporting.figures.training_curves import MAX_CURVES, POINTS_PER_CURVE, drawn, thinned
 from dino.reporting.picture import Picture, house_style
 from dino.reporting.results import Results
 from dino.reporting.summary import summarise
@@ -29,10 +31,11 @@ def pictures(results: Results) -> dict[str, Picture]:
     return _pictures(results)
 
 
-def test_there_are_six_figures_as_png_and_svg(pictures: dict[str, Picture]) -> None:
+def test_there_are_seven_figures_as_png_and_svg(pictures: dict[str, Picture]) -> None:
     assert set(pictures) == {
         "training_curves",
         "accuracy",
+        "collapse",
         "attention_maps",
         "attention_ranking",
         "class_map",
@@ -137,7 +140,54 @@ def test_twenty_runs_of_twelve_heads_and_a_single_step_are_drawn(one_run: Result
         replace(run, name=f"arch_{i}-dino-s0", architecture=f"arch_{i}", maps=maps, log=log)
         for i in range(20)
     )
-    assert len(_pictures(replace(one_run, runs=runs))) == 6
+    assert len(_pictures(replace(one_run, runs=runs))) == 7
+
+
+def _matrix(one_run: Results, variants: tuple[str, ...], seeds: int) -> Results:
+    run = one_run.runs[0]
+    runs = tuple(
+        replace(run, name=f"vit_micro_7-{variant}-s{seed}", variant=variant, seed=seed)
+        for variant in variants
+        for seed in range(seeds)
+    )
+    return replace(one_run, runs=runs)
+
+
+def test_of_many_runs_one_seed_of_each_group_has_a_curve(one_run: Results) -> None:
+    few, words = drawn(_matrix(one_run, ("dino", "mse"), 3))
+    assert (len(few), words) == (6, "")
+    many, words = drawn(_matrix(one_run, ("dino", "mse", "predictor", "byol"), 3))
+    assert [run.variant for run in many] == ["dino", "mse", "predictor", "byol"]
+    assert words == " Of several seeds the first is drawn."
+    first, words = drawn(_matrix(one_run, tuple(f"k_{i}" for i in range(MAX_CURVES + 1)), 2))
+    assert len(first) == MAX_CURVES
+    assert words.endswith(f"Not drawn, to stay readable: vit_micro_7-k_{MAX_CURVES}.")
+
+
+def test_robustness_of_many_groups_names_those_in_the_table_alone(one_run: Results) -> None:
+    many = _matrix(one_run, tuple(f"k_{i}" for i in range(8)), 1)
+    with house_style():
+        caption = robustness(many, summarise(many)).caption
+    assert caption.endswith("In the table alone: vit_micro_7-k_6, vit_micro_7-k_7.")
+
+
+def test_collapse_shows_the_variants_that_were_trained_and_names_the_others(
+    one_run: Results,
+) -> None:
+    with house_style():
+        alone = collapse(one_run, prototypes=1024)
+        three = collapse(_matrix(one_run, ("no_centering", "dino", "mse"), 1), prototypes=1024)
+    assert "Not run: no centering, no sharpening." in alone.caption
+    assert "Not run: no sharpening." in three.caption
+    ends = re.findall(r"(\S+)-s0 ends with an entropy", three.alternative)
+    assert ends == ["vit_micro_7-no_centering", "vit_micro_7-dino"]
+
+
+def test_without_a_trained_run_there_is_no_collapse_to_see(one_run: Results) -> None:
+    (run,) = one_run.runs
+    with house_style():
+        nothing = collapse(replace(one_run, runs=(replace(run, log=run.log.iloc[:0]),)), 1024)
+    assert nothing.alternative.startswith("None of these variants was trained here")
 
 
 def test_robustness_without_labels_is_a_figure_that_says_why(one_run: Results) -> None:

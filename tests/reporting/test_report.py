@@ -17,9 +17,23 @@ from dino.reporting.graph import PER_RUN
 from dino.reporting.page import page
 from dino.reporting.results import Results
 from dino.reporting.summary import summarise
-from dino.reporting.tables.catalogue import all_tables
+from dino.reporting.tables.catalogue import all_tables, timed_tables
 from dino.stages.report import execute
 
+TIMED = ("paper_crops", "paper_throughput")
+PAPER = (
+    "paper_main",
+    "paper_components",
+    "paper_teacher",
+    "paper_centering",
+    "paper_batch_size",
+    "paper_prototypes",
+    "paper_center_momentum",
+    "paper_temperature",
+    "paper_low_shot",
+    "paper_attention",
+    "paper_other",
+)
 OUTPUTS = {
     "summary.json",
     "provenance.json",
@@ -34,6 +48,8 @@ OUTPUTS = {
             "finetune",
             "robustness",
             "parameters",
+            *PAPER,
+            *TIMED,
         )
         for kind in ("csv", "md", "tex")
     ),
@@ -42,6 +58,7 @@ OUTPUTS = {
         for figure in (
             "training_curves",
             "accuracy",
+            "collapse",
             "attention_maps",
             "attention_ranking",
             "class_map",
@@ -130,14 +147,29 @@ def test_provenance_holds_every_stage_of_every_run(reported: Project) -> None:
     assert provenance["prepare"]["wall_seconds"] == 1.5
 
 
-def test_times_and_commits_reach_nothing_but_provenance(reported: Project, tmp_path: Path) -> None:
+def test_times_and_commits_reach_nothing_but_provenance_and_two_tables(
+    reported: Project, tmp_path: Path
+) -> None:
     shutil.copytree(reported.root, tmp_path, dirs_exist_ok=True)
     again = Project(root=tmp_path)
-    provenance = again.run("vit_micro_7-dino-s0").provenance("pretrain")
-    write_json(provenance, {"stage": "pretrain", "wall_seconds": 9999.5})
+    for stage in ("pretrain", "features"):
+        path = again.run("vit_micro_7-dino-s0").provenance(stage)
+        slower = {"wall_seconds": 9999.5, "images_per_second": 1.5, "git": {"commit": "0" * 40}}
+        write_json(path, {**read_json(path), **slower})
     execute(again, read_parameters(again.parameters))
     before, after = _checksums(reported.results), _checksums(again.results)
-    assert {name for name in OUTPUTS if before[name] != after[name]} == {"provenance.json"}
+    changed = {name for name in OUTPUTS if before[name] != after[name]}
+    assert changed == {
+        "provenance.json",
+        *(f"tables/paper_throughput.{kind}" for kind in ("csv", "md", "tex")),
+    }
+
+
+def test_the_tables_of_times_are_these(results: Results) -> None:
+    stages = {"pretrain": {}, "features": {}}
+    provenance = {"runs": {run.name: stages for run in results.runs}}
+    tables = timed_tables(results, summarise(results), provenance)
+    assert tuple(table.name for table in tables) == TIMED
 
 
 def test_the_page_loads_nothing_from_elsewhere(html: str, outline: _Outline) -> None:
@@ -158,7 +190,7 @@ def test_the_page_is_well_formed_and_its_anchors_exist(outline: _Outline) -> Non
 
 
 def test_every_figure_has_words_in_its_place(outline: _Outline) -> None:
-    assert len(outline.images) == 6
+    assert len(outline.images) == 7
     assert all(len(image["alt"] or "") > 40 for image in outline.images)
 
 
@@ -170,6 +202,20 @@ def test_the_headline_is_made_of_the_numbers(html: str) -> None:
     ) in html
     assert "35.00 points below Otsu (80.00 %)" in html
     assert "± 0.71 over seeds" in html
+
+
+def test_tables_of_the_paper_with_numbers_of_ours_are_on_the_page(html: str) -> None:
+    shown = [name for name in (*PAPER, *TIMED) if f'id="table-{name}"' in html]
+    assert shown == [
+        "paper_main",
+        "paper_components",
+        "paper_teacher",
+        "paper_centering",
+        "paper_low_shot",
+        "paper_attention",
+        "paper_other",
+    ]
+    assert html.count("<details>") == len(shown) + 1
 
 
 def test_results_come_before_figures_tables_parameters_workflow_and_provenance(html: str) -> None:

@@ -33,6 +33,7 @@ def page(
     pictures: tuple[Picture, ...],
 ) -> str:
     """An HTML page that loads nothing from elsewhere; equal arguments give an equal page."""
+    published = {table.name: table for table in tables if table.name.startswith("paper_")}
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -47,7 +48,8 @@ def page(
         dataset=summary["dataset"],
         groups=[group.label for group in results.groups],
         runs=len(results.runs),
-        tables={table.name: table for table in tables},
+        tables={table.name: table for table in tables if table.name not in published},
+        paper=[table for table in published.values() if table.frame["ours"].notna().any()],
         pictures=[(picture, base64.b64encode(picture.svg).decode("ascii")) for picture in pictures],
         workflow=_workflow(),
     )

@@ -1,7 +1,7 @@
 """A table as CSV, Markdown and LaTeX."""
 
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -26,10 +26,15 @@ class Table:
     caption: str
     headings: Mapping[str, str]
     frame: pd.DataFrame
+    decimals: Mapping[str, int] = field(default_factory=dict)
+    """Of the columns that have others than DECIMALS."""
 
     def csv(self) -> str:
         """Comma-separated values under the columns' names; what was not measured is empty."""
-        return self.frame.to_csv(index=False, float_format=f"%.{DECIMALS}f", lineterminator="\n")
+        frame = self.frame.astype(dict.fromkeys(self.decimals, object))
+        for name, places in self.decimals.items():
+            frame[name] = [None if pd.isna(v) else f"{v:.{places}f}" for v in self.frame[name]]
+        return frame.to_csv(index=False, float_format=f"%.{DECIMALS}f", lineterminator="\n")
 
     def markdown(self) -> str:
         """A GitHub table with its caption below."""
@@ -64,7 +69,7 @@ class Table:
         """
         return [
             [
-                cell(row[name], signed="minus_" in name)
+                cell(row[name], "minus_" in name, self.decimals.get(name, DECIMALS))
                 + (
                     spread(row.get(f"{name}_sd"))
                     or interval(row.get(f"{name}_low"), row.get(f"{name}_high"))
@@ -132,10 +137,10 @@ def interval(low: Any, high: Any) -> str:
     return f" [{cell(low)}, {cell(high)}]"
 
 
-def cell(value: Any, signed: bool = False) -> str:
+def cell(value: Any, signed: bool = False, decimals: int = DECIMALS) -> str:
     """A value as people read it."""
     if value is None or pd.isna(value):
         return NOT_MEASURED
     if isinstance(value, str):
         return value
-    return f"{value:{'+' if signed else ''}.{DECIMALS}f}".replace("-", MINUS)
+    return f"{value:{'+' if signed else ''}.{decimals}f}".replace("-", MINUS)

@@ -8,7 +8,7 @@ from dino.reporting.figures.catalogue import all_pictures
 from dino.reporting.page import page
 from dino.reporting.results import read_provenance, read_results
 from dino.reporting.summary import summarise
-from dino.reporting.tables.catalogue import all_tables
+from dino.reporting.tables.catalogue import all_tables, timed_tables
 
 if TYPE_CHECKING:
     from dino.core.configuration.parameters import Parameters
@@ -29,7 +29,7 @@ def execute(project: Project, parameters: "Parameters") -> None:
 
     folder = project.results
     write_json(folder / "provenance.json", provenance)
-    for table in tables:
+    for table in (*tables, *timed_tables(results, summary, provenance)):
         write_text(folder / "tables" / f"{table.name}.csv", table.csv())
         write_text(folder / "tables" / f"{table.name}.md", table.markdown())
         write_text(folder / "tables" / f"{table.name}.tex", table.latex())

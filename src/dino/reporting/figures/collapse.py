@@ -1,0 +1,114 @@
+"""The figure of collapses: entropy and KL without centering, without sharpening, and with both."""
+
+import math
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dino.reporting.figures.training_curves import thinned
+from dino.reporting.picture import BLUE, GREEN, ORANGE, WIDTH_IN, Picture, picture
+from dino.reporting.results import Results, RunResults
+
+NAME = "collapse"
+VARIANTS = {
+    "no_centering": ("no centering", GREEN, ":"),
+    "no_sharpening": ("no sharpening", ORANGE, "--"),
+    "dino": ("both (DINO)", BLUE, "-"),
+}
+PANELS = {
+    "teacher_entropy": ("Entropy of the teacher", "entropy (nats)"),
+    "kl": ("KL(teacher ‖ student)", "divergence (nats)"),
+}
+
+
+def collapse(results: Results, prototypes: int) -> Picture:
+    """The telemetry of the first architecture that was trained, one line a run."""
+    runs = _runs(results)
+    if not runs:
+        return _nothing(results)
+    figure = Figure(figsize=(WIDTH_IN, 3.8), layout="constrained")
+    for (column, (title, label)), axes in zip(PANELS.items(), figure.subplots(1, 2), strict=True):
+        _curves(axes, runs, column)
+        axes.set(title=title, xlabel="epochs", ylabel=label, xlim=(0, None))
+        axes.margins(y=0.1)
+    uniform = math.log(prototypes)
+    entropy = figure.axes[0]
+    entropy.axhline(uniform, color="0.3", linestyle=(0, (1, 3)), linewidth=1.2, zorder=1)
+    entropy.annotate(
+        f"ln {prototypes}: uniform",
+        (1, uniform),
+        xytext=(-3, 2),
+        xycoords=("axes fraction", "data"),
+        textcoords="offset points",
+        ha="right",
+        va="bottom",
+        fontsize="small",
+        color="0.3",
+    )
+    handles, labels = entropy.get_legend_handles_labels()
+    once = dict(zip(labels, handles, strict=True))
+    figure.legend(once.values(), once.keys(), loc="outside lower center", ncols=len(once))
+    return picture(
+        figure,
+        name=NAME,
+        caption=(
+            f"Collapse, {runs[0].architecture}: entropy of the teacher's distributions and their "
+            "divergence from the student's over training, one line a run. Without centering one "
+            "prototype can win everywhere (entropy 0), without sharpening the distribution can "
+            "become uniform (ln K); in both the divergence falls to 0. DINO does both."
+            + _missing(runs)
+        ),
+        alternative=f"Two line plots. {' '.join(_in_words(run) for run in runs)}",
+    )
+
+
+def _runs(results: Results) -> list[RunResults]:
+    """Those of the first architecture with any of VARIANTS, in the order of VARIANTS."""
+    trained = [run for run in results.runs if run.trained and run.variant in VARIANTS]
+    order = list(VARIANTS)
+    return sorted(
+        (run for run in trained if run.architecture == trained[0].architecture),
+        key=lambda run: order.index(run.variant),
+    )
+
+
+def _curves(axes: Axes, runs: list[RunResults], column: str) -> None:
+    for run in runs:
+        label, colour, dashes = VARIANTS[run.variant]
+        curve: pd.DataFrame = thinned(run.log, column)
+        sns.lineplot(
+            curve,
+            x="epoch",
+            y=column,
+            color=colour,
+            linestyle=dashes,
+            linewidth=1.5,
+            alpha=0.85,
+            errorbar=None,
+            label=label,
+            legend=False,
+            ax=axes,
+        )
+
+
+def _missing(runs: list[RunResults]) -> str:
+    present = {run.variant for run in runs}
+    missing = ", ".join(label for name, (label, *_) in VARIANTS.items() if name not in present)
+    return f" Not run: {missing}." if missing else ""
+
+
+def _in_words(run: RunResults) -> str:
+    last = run.log.iloc[-1]
+    return (
+        f"{run.name} ends with an entropy of {last['teacher_entropy']:.2f} nats and a divergence "
+        f"of {last['kl']:.3f} nats."
+    )
+
+
+def _nothing(results: Results) -> Picture:
+    text = f"None of these variants was trained here: {', '.join(VARIANTS)}."
+    figure = Figure(figsize=(WIDTH_IN, 1), layout="constrained")
+    figure.text(0.5, 0.5, text, ha="center", va="center")
+    return picture(figure, name=NAME, caption=text + results.not_trained, alternative=text)
