@@ -121,8 +121,10 @@ def _dumbbells(axes: Axes, points: pd.DataFrame, raw_pixels: float) -> None:
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
             )
     everything = [*points["top1"], raw_pixels]
+    # room for the lower number, which stands to the left of its point
+    room = max(3, 0.12 * (max(everything) - min(everything)))
     axes.set_xlim(
-        max(0, 5 * math.floor((min(everything) - 3) / 5)),
+        max(-10, 5 * math.floor((min(everything) - room) / 5)),
         min(102, 5 * math.ceil((max(everything) + 3) / 5)),
     )
     axes.set_ylim(points["group"].nunique() - 0.4, -0.6)

@@ -55,10 +55,10 @@ def collapse(results: Results, prototypes: int) -> Picture:
         name=NAME,
         caption=(
             f"Collapse, {runs[0].architecture}: entropy of the teacher's distributions and their "
-            "divergence from the student's over training, one line a run. Without centering one "
-            "prototype can win everywhere (entropy 0), without sharpening the distribution can "
-            "become uniform (ln K); in both the divergence falls to 0. DINO does both."
-            + _missing(runs)
+            "divergence from the student's over training, one line a run. In the paper one "
+            "prototype wins everywhere without centering (entropy 0), the distribution becomes "
+            "uniform without sharpening (ln K), and in both the divergence falls to 0; DINO has "
+            "both." + _missing(runs)
         ),
         alternative=f"Two line plots. {' '.join(_in_words(run) for run in runs)}",
     )
