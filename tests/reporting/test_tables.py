@@ -157,6 +157,16 @@ def test_every_protocol_and_mass_has_a_row(results: Results) -> None:
     assert rows.loc["random-init attention, vit_nano_7: mean_of_heads@0.6", "low"] == 22.5
 
 
+def test_variants_beside_the_first_have_the_headline_protocol_alone(results: Results) -> None:
+    first, second = results.runs[:2]
+    two = replace(results, runs=(first, replace(second, variant="mse")))
+    table = attention_table(two, summarise(two))
+    names = list(_read_csv(table).index)
+    assert len([name for name in names if "vit_micro_7-dino-s0" in name]) == 6
+    assert len([name for name in names if "vit_micro_7-dino-s1" in name]) == 1
+    assert "Other variants: the first protocol alone." in table.caption
+
+
 def test_missing_attention_is_empty_and_says_why(no_attention: Results) -> None:
     table = attention_table(no_attention, summarise(no_attention))
     row = _read_csv(table).loc["DINO attention, resnet50-dino-s0"]

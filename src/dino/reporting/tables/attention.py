@@ -29,16 +29,18 @@ PROTOCOLS = {
 def attention_table(results: Results, summary: dict[str, Any]) -> Table:
     """Jaccard of the attention masks, of the same before step 0, and of two trivial masks.
 
-    The headline's protocol gives a row each its plain name.
+    The headline's protocol gives a row each its plain name; other variants have no further rows.
     """
     of_architecture = {
         architecture: [run.attention for run in results.runs if run.architecture == architecture]
         for architecture in results.architectures
     }
     rows: list[dict[str, Any]] = []
+    leading = {group.name for group in results.leading}
     for group in results.groups:
         seeds = [run.attention for run in group.runs]
-        for key in _keys(seeds[0]):
+        keys = _keys(seeds[0])
+        for key in keys if group.name in leading else list(keys)[:1]:
             row = _row(f"{group.kind} attention, {group.label}", key, seeds, TEACHER)
             before = _row("", key, of_architecture[group.architecture], RANDOM_INIT)
             points = difference(row["attention_jaccard"], before["attention_jaccard"])
@@ -58,6 +60,7 @@ def attention_table(results: Results, summary: dict[str, Any]) -> Table:
                 "note": results.baselines[name].get("reason"),
             }
         )
+    others = len(results.groups) > len(leading)
     columns = with_deviation(HEADINGS, "attention_jaccard", results.has_seeds)
     return Table(
         name="attention",
@@ -67,6 +70,7 @@ def attention_table(results: Results, summary: dict[str, Any]) -> Table:
             "single head: the one with the highest mean on these very images. "
             + protocol_sentence(results)
             + deviation_sentence(results)
+            + (" Other variants: the first protocol alone." if others else "")
         ),
         headings=columns,
         frame=frame(rows, columns, text=("mask", "protocol", "note")),

@@ -25,6 +25,7 @@ Key = tuple[str, ...]
 STAGES: Mapping[str, tuple[str, ...]] = {
     "accuracy": ("knn", "linear", "linear_paper"),
     "training_curves": ("pretrain",),
+    "collapse": ("pretrain",),
 }
 """Of the tables and figures that are not named after the stage which measured their numbers."""
 PARAMETERS = "parameters"
