@@ -26,6 +26,19 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     "accuracy": ("knn", "linear", "linear_paper"),
     "training_curves": ("pretrain",),
     "collapse": ("pretrain",),
+    "paper_main": ("knn", "linear_paper"),
+    "paper_components": ("knn", "linear_paper"),
+    "paper_teacher": ("knn",),
+    "paper_centering": ("knn", "linear_paper"),
+    "paper_crops": ("linear_paper", "pretrain"),
+    "paper_batch_size": ("knn",),
+    "paper_prototypes": ("knn",),
+    "paper_center_momentum": ("knn",),
+    "paper_temperature": ("knn",),
+    "paper_low_shot": ("low_shot",),
+    "paper_attention": ("attention",),
+    "paper_throughput": ("features",),
+    "paper_other": ("finetune",),
 }
 """Of the tables and figures that are not named after the stage which measured their numbers."""
 PARAMETERS = "parameters"
@@ -115,6 +128,11 @@ def origin_of_cell(evidence: Evidence, name: str, typed_row: str, typed_column: 
     if name == PARAMETERS:
         note = f"{evidence.parameters}, or the default of what it leaves out"
         return Origin(name=typed_row, value=value, places=(stands, note), sources=())
+    if name.startswith("paper_"):
+        # its rows name settings, not runs: all that the table was made from
+        whole = origin_of_whole(evidence, cells.path)
+        places = (stands, "published numbers: src/dino/reporting/paper.csv; ours: these runs")
+        return Origin(name=column, value=value, places=places, sources=whole.sources)
     stages = _stages_of_column(name, column)
     sources = [s for subject in subjects for s in _sources(evidence, subject, stages)]
     for subject in _compared_with(evidence, column, subjects):
