@@ -11,6 +11,7 @@ from dino.core.provenance import Stopwatch, plain, provenance
 from dino.data.dataset import PreparedDataset
 from dino.evaluation.attention import attention, attention_protocol, image_table
 from dino.evaluation.attention_examples import attention_examples, ranked_examples
+from dino.evaluation.attention_explorer import attention_explorer
 from dino.evaluation.masked_images import scored_images
 from dino.features.teacher import load_backbone
 
@@ -30,6 +31,7 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
     examples |= ranked_examples(
         backbones[TEACHER], dataset, config, None if by_paper is None else by_paper.jaccards
     )
+    examples |= attention_explorer(backbones, dataset, config)
     with replacing(paths.attention_maps) as temporary, temporary.open("wb") as stream:
         np.savez_compressed(stream, allow_pickle=False, **examples)
     table = image_table(results, scored_images(dataset, config), config)
