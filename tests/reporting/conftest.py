@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from explorer_arrays import explorer_arrays
+from records import record
 from sklearn.datasets import load_digits
 
 from dino.core.artifacts import write_json
@@ -191,12 +193,16 @@ def _write_run(paths: Any, score: float, without_attention: bool) -> None:
     paths.artifacts.mkdir(parents=True)
     np.savez(paths.attention_maps, **_maps(without_attention))
     for stage in PER_RUN:
-        write_json(paths.provenance(stage), {"stage": stage, "wall_seconds": 2.5})
+        write_json(paths.provenance(stage), record(stage, paths.results.name))
     write_json(
         paths.provenance("pretrain"),
-        {"stage": "pretrain", "wall_seconds": 360, "steps": STEPS, "total_steps": STEPS},
+        record("pretrain", paths.results.name)
+        | {"wall_seconds": 360, "steps": STEPS, "total_steps": STEPS},
     )
-    write_json(paths.provenance("features"), {"stage": "features", "images_per_second": 50.5})
+    write_json(
+        paths.provenance("features"),
+        record("features", paths.results.name) | {"images_per_second": 50.5},
+    )
 
 
 def _class_map() -> dict[str, Any]:
@@ -387,6 +393,7 @@ def _maps(without_attention: bool) -> dict[str, Any]:
         "patch_size_px": np.array(PATCH_SIZE_PX),
         "class_name": np.array([str(digit) for digit in range(examples)], dtype=np.str_),
         **_ranked_maps(0 if without_attention else 9),
+        **explorer_arrays(NO_ATTENTION if without_attention else ""),
     }
 
 

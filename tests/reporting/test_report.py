@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,6 +35,7 @@ PAPER = (
     "paper_attention",
     "paper_other",
 )
+PROVENANCE: dict[str, Any] = {"runs": {}}
 OUTPUTS = {
     "summary.json",
     "provenance.json",
@@ -72,7 +74,7 @@ OUTPUTS = {
 class _Outline(HTMLParser):
     """Collects what a page consists of, and checks that its elements nest."""
 
-    EMPTY = ("meta", "img", "path", "rect")
+    EMPTY = ("meta", "img", "input", "path", "rect")
 
     def __init__(self) -> None:
         super().__init__()
@@ -118,6 +120,12 @@ def outline(html: str) -> _Outline:
     return outline
 
 
+def _without_data(html: str) -> str:
+    """The page without what is encoded in it, which may spell any word."""
+    html = re.sub(r'(<script type="application/json"[^>]*>).*?(</script>)', r"\1\2", html)
+    return re.sub(r"data:[^\"]*", "", html)
+
+
 def _checksums(folder: Path) -> dict[str, str]:
     return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in OUTPUTS}
 
@@ -147,22 +155,29 @@ def test_provenance_holds_every_stage_of_every_run(reported: Project) -> None:
     assert provenance["prepare"]["wall_seconds"] == 1.5
 
 
-def test_times_and_commits_reach_nothing_but_provenance_and_two_tables(
-    reported: Project, tmp_path: Path
+@pytest.mark.parametrize(
+    ("changed", "reached"),
+    [
+        (
+            {"images_per_second": 1.5, "wall_seconds": 9999.5, "machine": {"host": "elsewhere"}},
+            {
+                "provenance.json",
+                *(f"tables/paper_throughput.{kind}" for kind in ("csv", "md", "tex")),
+            },
+        ),
+        ({"git": {"commit": "9" * 40, "dirty": True}}, {"provenance.json", "report.html"}),
+    ],
+)
+def test_times_and_hosts_reach_provenance_and_tables_of_times_commits_the_page(
+    reported: Project, tmp_path: Path, changed: dict[str, Any], reached: set[str]
 ) -> None:
     shutil.copytree(reported.root, tmp_path, dirs_exist_ok=True)
     again = Project(root=tmp_path)
-    for stage in ("pretrain", "features"):
-        path = again.run("vit_micro_7-dino-s0").provenance(stage)
-        slower = {"wall_seconds": 9999.5, "images_per_second": 1.5, "git": {"commit": "0" * 40}}
-        write_json(path, {**read_json(path), **slower})
+    provenance = again.run("vit_micro_7-dino-s0").provenance("features")
+    write_json(provenance, read_json(provenance) | changed)
     execute(again, read_parameters(again.parameters))
     before, after = _checksums(reported.results), _checksums(again.results)
-    changed = {name for name in OUTPUTS if before[name] != after[name]}
-    assert changed == {
-        "provenance.json",
-        *(f"tables/paper_throughput.{kind}" for kind in ("csv", "md", "tex")),
-    }
+    assert {name for name in OUTPUTS if before[name] != after[name]} == reached
 
 
 def test_the_tables_of_times_are_these(results: Results) -> None:
@@ -176,7 +191,7 @@ def test_the_page_loads_nothing_from_elsewhere(html: str, outline: _Outline) -> 
     assert {link.split(":")[0] for link in outline.links if ":" in link} == {"data"}
     beside = {link for link in outline.links if ":" not in link and not link.startswith("#")}
     assert beside == {"provenance.json", "summary.json"}
-    assert "http" not in re.sub(r"data:[^\"]*", "", html)
+    assert "http" not in _without_data(html)
     assert (
         "@import" not in html and "url(#tip)" in html and html.count("url(") == html.count("url(#")
     )
@@ -192,6 +207,19 @@ def test_the_page_is_well_formed_and_its_anchors_exist(outline: _Outline) -> Non
 def test_every_figure_has_words_in_its_place(outline: _Outline) -> None:
     assert len(outline.images) == 7
     assert all(len(image["alt"] or "") > 40 for image in outline.images)
+
+
+def test_without_cls_attention_the_page_says_why(no_attention: Results) -> None:
+    summary = summarise(no_attention)
+    text = page(no_attention, summary, all_tables(no_attention, summary, {}), (), PROVENANCE)
+    assert "resnet50-dino-s0 is not in the explorer: resnet50 has no [CLS] token." in text
+    assert "<script" not in text
+
+
+def test_the_page_shows_where_results_came_from_but_no_times_and_hosts(html: str) -> None:
+    assert "<code>dino linear --run vit_nano_7-dino-s1</code>" in html
+    assert "<code>0123456789 + changes</code>" in html
+    assert "2.5 s" not in html and "a processor" not in html and "2026" not in _without_data(html)
 
 
 def test_the_headline_is_made_of_the_numbers(html: str) -> None:
@@ -219,7 +247,7 @@ def test_tables_of_the_paper_with_numbers_of_ours_are_on_the_page(html: str) -> 
 
 
 def test_results_come_before_figures_tables_parameters_workflow_and_provenance(html: str) -> None:
-    order = ("results", "figures", "tables", "parameters", "workflow", "provenance")
+    order = ("results", "explorer", "figures", "tables", "parameters", "workflow", "provenance")
     positions = [html.index(f'<section id="{name}"') for name in order]
     assert positions == sorted(positions)
 
@@ -227,7 +255,7 @@ def test_results_come_before_figures_tables_parameters_workflow_and_provenance(h
 def test_the_page_escapes_what_it_shows(one_run: Results) -> None:
     strange = replace(one_run, dataset={**one_run.dataset, "source": "<script>&"})
     summary = summarise(strange)
-    text = page(strange, summary, all_tables(strange, summary, {"<b>": 1}), pictures=())
+    text = page(strange, summary, all_tables(strange, summary, {"<b>": 1}), (), PROVENANCE)
     assert "<script>" not in text and "<b>" not in text
     assert "&lt;script&gt;&amp;" in text
 
@@ -235,9 +263,11 @@ def test_the_page_escapes_what_it_shows(one_run: Results) -> None:
 def test_without_labels_the_page_shows_what_was_measured(no_labels: Results) -> None:
     summary = summarise(no_labels)
     tables = all_tables(no_labels, summary, {})
-    text = page(no_labels, summary, tables, all_pictures(no_labels, summary, prototypes=64))
+    text = page(
+        no_labels, summary, tables, all_pictures(no_labels, summary, prototypes=64), PROVENANCE
+    )
     assert "vit_micro_7: no accuracies, since the data set has no labels." in text
-    assert "None" not in re.sub(r"data:[^\"]*", "", text) and "nan" not in tables[0].csv()
+    assert "None" not in _without_data(text) and "nan" not in tables[0].csv()
     assert "45.00 %" in text
 
 

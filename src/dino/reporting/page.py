@@ -8,6 +8,8 @@ from typing import Any
 import jinja2
 
 from dino.reporting import graph
+from dino.reporting.explorer import explorer
+from dino.reporting.origin import origins
 from dino.reporting.picture import Picture
 from dino.reporting.results import Group, Results
 from dino.reporting.scores import Scores
@@ -31,6 +33,7 @@ def page(
     summary: dict[str, Any],
     tables: tuple[Table, ...],
     pictures: tuple[Picture, ...],
+    provenance: dict[str, Any],
 ) -> str:
     """An HTML page that loads nothing from elsewhere; equal arguments give an equal page."""
     published = {table.name: table for table in tables if table.name.startswith("paper_")}
@@ -52,6 +55,8 @@ def page(
         paper=[table for table in published.values() if table.frame["ours"].notna().any()],
         pictures=[(picture, base64.b64encode(picture.svg).decode("ascii")) for picture in pictures],
         workflow=_workflow(),
+        explorer=explorer(results),
+        origins=origins(provenance),
     )
 
 

@@ -25,7 +25,7 @@ def execute(project: Project, parameters: "Parameters") -> None:
     summary = summarise(results)
     tables = all_tables(results, summary, parameters)
     pictures = all_pictures(results, summary, prototypes=parameters.pretrain.head.out_dim)
-    text = page(results, summary, tables, pictures)
+    text = page(results, summary, tables, pictures, provenance)
 
     folder = project.results
     write_json(folder / "provenance.json", provenance)
