@@ -183,6 +183,20 @@ def test_collapse_shows_the_variants_that_were_trained_and_names_the_others(
     assert ends == ["vit_micro_7-no_centering", "vit_micro_7-dino"]
 
 
+def test_collapse_is_that_of_the_architecture_with_the_variants(one_run: Results) -> None:
+    run = one_run.runs[0]
+    runs = [
+        replace(
+            run, name=f"{architecture}-{variant}-s0", architecture=architecture, variant=variant
+        )
+        for architecture, variant in (("a", "dino"), ("b", "dino"), ("b", "no_centering"))
+    ]
+    with house_style():
+        shown = collapse(replace(one_run, runs=tuple(runs)), prototypes=1024)
+    assert shown.caption.startswith("Collapse, b: ")
+    assert "b-no_centering-s0" in shown.alternative and "a-dino-s0" not in shown.alternative
+
+
 def test_without_a_trained_run_there_is_no_collapse_to_see(one_run: Results) -> None:
     (run,) = one_run.runs
     with house_style():

@@ -30,6 +30,9 @@ def _knn(run: RunResults, top1: float) -> dict[str, Any]:
     return {**run.knn, "teacher": {split: {"20": accuracy} for split in ("val", "test")}}
 
 
+IMAGENET = {"train": 1_271_167, "val": 10_000, "test": 50_000}
+
+
 def _matrix(
     one_run: Results,
     scores: dict[str, list[float]],
@@ -53,7 +56,9 @@ def _matrix(
         for variant, values in scores.items()
         for seed, top1 in enumerate(values)
     )
-    return replace(one_run, runs=runs, dataset={**one_run.dataset, "source": source})
+    counts = one_run.dataset["counts"] if source == "digits" else IMAGENET
+    dataset = {**one_run.dataset, "source": source, "counts": counts}
+    return replace(one_run, runs=runs, dataset=dataset)
 
 
 def _tables(results: Results) -> dict[str, Table]:
@@ -164,6 +169,15 @@ def test_the_papers_data_and_architecture_have_a_difference(one_run: Results) ->
     assert "Ours: vit_small_16, trained for 300 epochs, on imagenet" in (
         tables["paper_components"].caption
     )
+
+
+def test_with_a_part_of_the_papers_data_nothing_is_subtracted(one_run: Results) -> None:
+    whole = _matrix(one_run, {"dino": [72.5]}, "vit_small_16", "imagenet", epochs=300)
+    for split, images in (("train", 100_000), ("test", 5_000)):
+        counts = {**IMAGENET, split: images}
+        part = replace(whole, dataset={**whole.dataset, "counts": counts})
+        for table in _tables(part).values():
+            assert table.frame["ours_minus_paper"].isna().all()
 
 
 def test_a_training_of_another_length_has_a_row_of_its_own(one_run: Results) -> None:

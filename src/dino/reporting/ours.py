@@ -11,6 +11,10 @@ from dino.reporting.summary import DECIMALS
 PAPER_PROTOCOL = "paper@0.6"
 """Of the attention masks: the best head for each object, 60 % of the mass."""
 
+IMAGENET_TRAIN, IMAGENET_TEST = 1_281_167, 50_000
+UNREADABLE = 100
+"""Training images that a copy may lack, or that are put into quarantine, at most."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
@@ -34,6 +38,15 @@ class Ours:
     def dataset(self) -> str:
         """The source of the images."""
         return str(self.results.dataset["source"])
+
+    @property
+    def is_part(self) -> bool:
+        """Whether images of ImageNet were left out that its published numbers count."""
+        counts = self.results.dataset["counts"]
+        return self.dataset == "imagenet" and (
+            counts["train"] + counts["val"] < IMAGENET_TRAIN - UNREADABLE
+            or counts["test"] < IMAGENET_TEST
+        )
 
     def architecture_beside(self, architecture: str) -> str:
         """That of ours which stands beside the paper's: the same, else the first."""

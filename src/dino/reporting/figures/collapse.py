@@ -65,11 +65,16 @@ def collapse(results: Results, prototypes: int) -> Picture:
 
 
 def _runs(results: Results) -> list[RunResults]:
-    """Those of the first architecture with any of VARIANTS, in the order of VARIANTS."""
+    """Those of one architecture with any of VARIANTS, in the order of VARIANTS.
+
+    The first that was trained in another of them than DINO; without any the first of all.
+    """
     trained = [run for run in results.runs if run.trained and run.variant in VARIANTS]
+    changed = [run.architecture for run in trained if run.variant != "dino"]
+    shown = [*changed, *(run.architecture for run in trained)][:1]
     order = list(VARIANTS)
     return sorted(
-        (run for run in trained if run.architecture == trained[0].architecture),
+        (run for run in trained if run.architecture in shown),
         key=lambda run: order.index(run.variant),
     )
 

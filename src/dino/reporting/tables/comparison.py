@@ -162,7 +162,8 @@ def _architecture(comparison: Comparison, row: PaperRow, ours: Ours) -> str | No
 def _same_data(row: PaperRow, group: Group | None, ours: Ours) -> bool:
     # the paper's attention is that of teachers trained on ImageNet: ours were if they were given
     trained_here = group is not None and group.runs[0].trained
-    return row.dataset == ours.dataset and not (row.table == "attention" and trained_here)
+    same = row.dataset == ours.dataset and not ours.is_part
+    return same and not (row.table == "attention" and trained_here)
 
 
 def _same_training(row: PaperRow, group: Group | None) -> bool:
