@@ -31,6 +31,7 @@ def recorded(sources: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Wo
     project = sources.copy(tmp_path_factory.mktemp("record") / "project")
     (project.root / "presets").mkdir()
     (project.root / "presets" / "tiny.yaml").write_text(_preset())
+    (project.root / "presets" / "tiny.trials.csv").write_text("tried,val\nless,10.0\n")
     project.commit("a preset")
     # work in progress that a record must neither use nor touch
     project.set("pretrain.batch_size", 16)
@@ -52,6 +53,7 @@ def test_it_has_the_form_of_results_and_names_the_commit(recorded: Workplace) ->
     assert environment["hours"]["pretrain"] * 3600 == pytest.approx(
         stages["pretrain"]["wall_seconds"], abs=2
     )
+    assert (record / "trials.csv").read_text() == "tried,val\nless,10.0\n"
     readme = (record / "README.md").read_text()
     assert f"{summary['runs'][RUN]['knn_top1']:.2f}" in readme
     assert commit[:12] in readme

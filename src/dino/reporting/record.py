@@ -38,7 +38,9 @@ def wall_seconds(record: Mapping[str, Any]) -> float:
     return seconds * record["total_steps"] / steps if steps else seconds
 
 
-def record_text(name: str, title: str, environment: Mapping[str, Any], tables: list[str]) -> str:
+def record_text(
+    name: str, title: str, environment: Mapping[str, Any], tables: list[str], has_trials: bool
+) -> str:
     """The README.md of records/NAME: the command, the place, the cost, and `tables` (Markdown)."""
     machine = environment["machine"][0]
     hours = environment["hours"]
@@ -55,6 +57,7 @@ def record_text(name: str, title: str, environment: Mapping[str, Any], tables: l
         *tables,
         "![accuracy](figures/accuracy.png)",
         "![training](figures/training_curves.png)",
+        *(["What was tried before, with its scores on val: trials.csv."] if has_trials else []),
         "summary.json and the tables have the form of results/; params.yaml is what was run; "
         "provenance.json says of every stage from what, by what and where it was made: "
         f"`dino why records/{name}/summary.json`. All figures are in report.html.",

@@ -16,6 +16,8 @@ from dino.reporting.record import environment_of, record_text
 
 WORKFLOW = ("Snakefile", "dvc.yaml", "profiles", "slurm", "src", "workflow")
 """What a copy of the project needs to compute everything."""
+TRIALS = ".trials.csv"
+"""Beside a preset: what was tried before it, and what that gave on val."""
 TABLES = ("accuracy",)
 """That its README.md shows."""
 
@@ -99,6 +101,10 @@ def _keep(root: Path, workplace: Path, name: str) -> None:
     write_json(new / "environment.json", environment)
     tables = [(new / "tables" / f"{table}.md").read_text(encoding="utf-8") for table in TABLES]
     title = read_preset(root, name).title
-    write_text(new / "README.md", record_text(name, title, environment, tables))
+    trials = root / FOLDER / f"{name}{TRIALS}"
+    if trials.is_file():
+        shutil.copyfile(trials, new / TRIALS.lstrip("."))
+    text = record_text(name, title, environment, tables, has_trials=trials.is_file())
+    write_text(new / "README.md", text)
     shutil.rmtree(root / "records" / name, ignore_errors=True)
     new.rename(root / "records" / name)
