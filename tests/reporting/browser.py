@@ -50,14 +50,17 @@ def install() -> None:
         raise Missing(f"no {' and '.join(COMMANDS)}: as root, apt-get install {' '.join(PACKAGES)}")
     quiet: dict[str, Any] = {"capture_output": True, "text": True, "timeout": 5 * QUIET_S}
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    subprocess.run(["apt-get", "update", "-qq"], **quiet)
-    done = subprocess.run(
-        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *PACKAGES],
-        env=environment,
-        **quiet,
-    )
+    try:
+        subprocess.run(["apt-get", "update", "-qq"], **quiet)
+        done = subprocess.run(
+            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *PACKAGES],
+            env=environment,
+            **quiet,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Missing(f"chromium cannot be installed: {error}") from None
     if done.returncode:
-        raise Missing(f"chromium cannot be installed: {done.stderr.strip().splitlines()[-1]}")
+        raise Missing(f"chromium cannot be installed: {' '.join(done.stderr.split())}")
 
 
 @contextmanager

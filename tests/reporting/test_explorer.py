@@ -3,6 +3,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from explorer_arrays import CELLS, HEADS, IMAGES
 
 from dino.core.configuration.parameters import read_parameters
@@ -54,7 +55,17 @@ def test_large_grids_leave_fewer_images() -> None:
 
     assert images_shown([maps(4, 64)]) >= 6
     assert images_shown([maps(6, 100)]) >= 6
-    assert images_shown([maps(6, 196)] * 4) == module.FEWEST_IMAGES
+    assert images_shown([maps(6, 196)]) == 1
+    assert images_shown([maps(12, 196)] * 4) == 0
+
+
+def test_where_nothing_fits_one_image_of_one_run_is_shown(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_both = explorer(results).data["runs"]
+    monkeypatch.setattr(module, "BUDGET_BYTES", 1)
+    (run,) = explorer(results).data["runs"]
+    assert run["images"] == of_both[0]["images"][:1]
 
 
 def test_origins_name_commit_command_weights_and_versions(

@@ -15,9 +15,9 @@ from dino.reporting.figures.attention_maps import COLOURS
 from dino.reporting.results import Results, RunResults
 
 MOST_RUNS = 4
-FEWEST_IMAGES = 2
 BUDGET_BYTES = 1_000_000
-"""Of all arrays: where all images of all runs take more, each run shows fewer."""
+"""Of all arrays: where all images of all runs take more, each run shows fewer of them, and where
+one image of each is too much, fewer runs are shown; one image of one run always is."""
 _PICTURE_QUALITY = 88
 _SCRIPTS = ("explorer_numbers.js", "explorer.js")
 """The parts of one script, in order."""
@@ -42,7 +42,9 @@ def explorer(results: Results) -> Explorer:
         first.setdefault((run.architecture, run.variant), run)
     reasons = {run.name: str(run.maps["explorer_reason"]) for run in first.values()}
     shown = [run for run in first.values() if not reasons[run.name]][:MOST_RUNS]
-    images = images_shown([run.maps for run in shown])
+    while len(shown) > 1 and images_shown([run.maps for run in shown]) == 0:
+        shown.pop()
+    images = max(1, images_shown([run.maps for run in shown]))
     folder = Path(__file__).parent
     return Explorer(
         data={"colours": _base64(_colours()), "runs": [_run(run, images) for run in shown]},
@@ -53,14 +55,14 @@ def explorer(results: Results) -> Explorer:
 
 
 def images_shown(runs: list[dict[str, NDArray[Any]]]) -> int:
-    """How many images each of `runs` shows, so that the page stays light."""
+    """How many images each of `runs` may show, so that the page stays light."""
     of_one = sum(
         maps[f"explorer_{model}_{kind}"][:1].nbytes
         for maps in runs
         for model in ("teacher", "random_init")
         for kind in ("attention", "similarity")
     )
-    return max(FEWEST_IMAGES, BUDGET_BYTES // max(of_one, 1))
+    return BUDGET_BYTES // max(of_one, 1)
 
 
 def _run(run: RunResults, images: int) -> dict[str, Any]:

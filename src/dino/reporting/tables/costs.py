@@ -71,9 +71,10 @@ def throughput_table(ours: Ours, provenance: dict[str, Any]) -> Table:
     return Table(
         name="paper_throughput",
         caption=(
-            f"{METRICS['images_per_second'].capitalize()} of the teacher. Paper: the forward pass "
-            f"alone on a V100. Ours: with decoding, {of_data(ours)}, on the machine named; a "
-            "difference between the two would be one of machines."
+            f"{METRICS['images_per_second'].capitalize()} through a backbone. Paper: the forward "
+            "pass alone on a V100. Ours: the stage features, which decodes each image once and "
+            f"passes it through teacher and random init, both counted; {of_data(ours)}, on the "
+            "machine named. A difference between the two would be one of machines."
         ),
         headings=headings,
         frame=frame(rows, headings, text=("setting", "architecture", "n")),
