@@ -17,7 +17,8 @@ MOMENTS = ("step", "write", "rename", "epoch")
 """In the middle of a step, of writing a checkpoint, before its renaming, at an epoch's end."""
 _CONTEXT = multiprocessing.get_context("forkserver")
 PARAMETERS: dict[str, Any] = {
-    "runs": {"architecture": ["vit"], "seed": [0]},
+    "runs": {"architecture": ["vit"], "variant": ["dino"], "seed": [0]},
+    "variants": {"dino": {}},
     "architectures": {
         "vit": {
             "timm_name": "vit_tiny_patch16_224",

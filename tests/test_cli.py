@@ -13,7 +13,8 @@ from dino.core.provenance import plain
 from dino.model.checkpoint import save_checkpoint
 
 PARAMETERS = {
-    "runs": {"architecture": ["vit"], "seed": [0]},
+    "runs": {"architecture": ["vit"], "variant": ["dino"], "seed": [0]},
+    "variants": {"dino": {}},
     "architectures": {
         "vit": {
             "timm_name": "vit_tiny_patch16_224",

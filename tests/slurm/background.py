@@ -49,7 +49,8 @@ def matrix(cluster: Cluster, project: Workplace) -> Matrix:
     # a name that timm does not know, which only the job notices
     variants = {"a": vit, "b": {**vit, "timm_name": "vit_unheard_of"}, "c": {**vit, "depth": 3}}
     project.set("architectures", variants)
-    project.set("runs", {"architecture": ["a", "b", "c"], "seed": [0, 1]})
+    project.set("runs.architecture", ["a", "b", "c"])
+    project.set("runs.seed", [0, 1])
     project.set("pretrain.epochs", 1)
     project.set("jobs_at_once", 2, SETTINGS)
     output = project("snakemake", "--profile", "slurm", *MATRIX, succeeds=False)

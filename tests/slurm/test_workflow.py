@@ -13,6 +13,7 @@ JOBS = {
     "pretrain": 4,
     "features": 1,
     "linear": 1,
+    "linear_paper": 1,
     "attention": 1,
     "finetune": 1,
     "robustness": 1,
