@@ -144,6 +144,12 @@ def test_a_variants_values_are_checked_like_any_other(overrides, refusal):
     assert re.search(refusal, _refusal(values))
 
 
+def test_plain_dino_is_what_pretrain_says():
+    values = _values()
+    values["variants"]["dino"] = {"teacher": {"kind": "student_copy"}}
+    assert "expected variants.dino to be empty" in _refusal(values)
+
+
 def test_a_variant_has_to_be_described():
     values = _values()
     values["runs"]["variant"] = ["no_momentum"]

@@ -187,6 +187,42 @@ def test_a_training_of_another_length_has_a_row_of_its_own(one_run: Results) -> 
     assert rows["ours_minus_paper"].isna().all()
 
 
+def test_another_length_than_the_papers_has_no_difference(one_run: Results) -> None:
+    """Ablations of 300 epochs are no measure for a training of 100."""
+    results = _matrix(one_run, {"dino": [69.3]}, "vit_small_16", "imagenet", epochs=100)
+    tables = _tables(results)
+    components = _csv(tables["paper_components"])
+    assert components.loc["DINO", "ours"].iloc[0] == 69.3
+    assert components["ours_minus_paper"].isna().all()
+    assert tables["paper_low_shot"].frame["ours_minus_paper"].isna().all()
+
+
+def test_the_papers_resnet_is_that_of_lars(one_run: Results) -> None:
+    for variant, beside in (("dino", 0), ("lars", 2)):
+        results = _matrix(one_run, {variant: [67.5]}, "resnet50", "imagenet", epochs=800)
+        rows = _tables(results)["paper_main"].frame
+        published = rows[(rows["architecture"] == "resnet50") & rows["paper"].notna()]
+        assert published["ours"].notna().sum() == beside
+
+
+def test_given_weights_are_no_ablation(one_run: Results) -> None:
+    results = _matrix(one_run, {"dino": [74.5]}, "vit_small_16", "imagenet")
+    (run,) = results.runs
+    results = replace(results, runs=(replace(run, log=run.log.iloc[:0]),))
+    for name in ("paper_components", "paper_teacher", "paper_centering"):
+        assert _tables(results)[name].frame["ours"].isna().all()
+
+
+def test_fine_tuning_on_part_of_the_labels_says_so_and_has_no_difference(one_run: Results) -> None:
+    results = _matrix(one_run, {"dino": [74.5]}, "vit_small_16", "imagenet")
+    (run,) = results.runs
+    results = replace(results, runs=(replace(run, log=run.log.iloc[:0]),))
+    table = _tables(results)["paper_other"]
+    assert "Fine-tuning of ours: on 500 labelled images." in table.caption
+    assert table.frame["ours"].notna().any()
+    assert table.frame["ours_minus_paper"].isna().all()
+
+
 def test_given_weights_stand_beside_the_published_ones(one_run: Results) -> None:
     results = _matrix(one_run, {"dino": [74.4]}, "vit_small_16", "imagenet")
     (run,) = results.runs

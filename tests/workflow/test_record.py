@@ -94,6 +94,8 @@ def test_a_workflow_that_fails_leaves_the_record_as_it_was(recorded: Workplace) 
     refusal = recorded("dino", "record", "tiny", succeeds=False).splitlines()[-1]
     assert refusal.startswith("dino record: tiny: snakemake ended with 1")
     assert (record / "summary.json").read_bytes() == before
+    refusal = recorded("dino", "record", "tiny", "--until", "knn", succeeds=False).splitlines()[-1]
+    assert refusal.startswith("dino record: --until: expected options of snakemake among --profile")
     assert "expected a preset among tiny, got big" in recorded(
         "dino", "record", "big", succeeds=False
     )

@@ -48,6 +48,12 @@ class Ours:
             or counts["test"] < IMAGENET_TEST
         )
 
+    @property
+    def finetuned_on_part(self) -> bool:
+        """Whether fine-tuning saw fewer labelled images than there are."""
+        images = self.results.runs[0].finetune.get("train_images", 0)
+        return bool(images < self.results.dataset["counts"]["train"])
+
     def architecture_beside(self, architecture: str) -> str:
         """That of ours which stands beside the paper's: the same, else the first."""
         architectures = self.results.architectures

@@ -41,7 +41,7 @@ class PaperRow:
     dataset: str
     """The source that `prepare` has to have for the difference to mean something; or none."""
     epochs: int | None
-    """Where a table holds several lengths of training."""
+    """Of the training, where it was published."""
     value: float
     hours: float | None
     memory_gb: float | None

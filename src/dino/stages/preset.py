@@ -58,7 +58,9 @@ def show_all(root: Path) -> None:
 
 def _would_be_lost(root: Path, text: str) -> bool:
     """Whether neither a commit nor a preset holds `text`, the content of params.yaml."""
-    if any(text == read_preset(root, name).text for name in preset_names(root)):
+    # their content alone: another one may be damaged
+    wanted = text.encode()
+    if any(wanted == path.read_bytes() for path in (root / FOLDER).glob("*.yaml")):
         return False
     command = ["git", "status", "--porcelain", "--ignored", "--", PARAMETERS]
     try:

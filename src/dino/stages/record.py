@@ -16,6 +16,10 @@ from dino.reporting.record import environment_of, record_text
 
 WORKFLOW = ("Snakefile", "dvc.yaml", "profiles", "slurm", "src", "workflow")
 """What a copy of the project needs to compute everything."""
+OPTIONS = ("--profile", "--cores", "--jobs", "--keep-going", "--rerun-incomplete", "-c", "-j")
+"""Of snakemake: where and how jobs run, not which."""
+LINKED = ("work/downloads", "weights")
+"""Folders that every copy shares: what was fetched, and weights that presets name."""
 TRIALS = ".trials.csv"
 """Beside a preset: what was tried before it, and what that gave on val."""
 TABLES = ("accuracy",)
@@ -30,6 +34,7 @@ def execute(root: Path, name: str, snakemake_options: list[str]) -> None:
     a commit would not say what was run, and `DinoError` when the workflow fails.
     """
     preset = read_preset(root, name)
+    _ensure_whole(snakemake_options)
     commit = _commit(root, name)
     with only_one(root, f"record-{name}"):
         workplace = root / "work" / "records" / name
@@ -50,12 +55,22 @@ def execute(root: Path, name: str, snakemake_options: list[str]) -> None:
     print(f"records/{name}: written")
 
 
+def _ensure_whole(options: list[str]) -> None:
+    """Raise `ConfigurationError` for options that may leave a part of the workflow undone."""
+    unknown = [o for o in options if o.startswith("-") and o.partition("=")[0] not in OPTIONS]
+    if unknown:
+        raise ConfigurationError(
+            f"{unknown[0]}: expected options of snakemake among {', '.join(OPTIONS)}, since a "
+            "record holds the whole workflow"
+        )
+
+
 def _commit(root: Path, name: str) -> str:
     """HEAD; raises `ConfigurationError` where it does not hold what would be run."""
     commit = git_state(root)["commit"]
     if commit is None:
         raise ConfigurationError("expected a git checkout, whose commit a record names")
-    paths = [*WORKFLOW, f"{FOLDER}/{name}.yaml"]
+    paths = [*WORKFLOW, f"{FOLDER}/{name}.yaml", f"{FOLDER}/{name}{TRIALS}"]
     done = subprocess.run(
         ["git", "status", "--porcelain", "--", *paths], cwd=root, capture_output=True, text=True
     )
@@ -79,11 +94,12 @@ def _set_up(root: Path, workplace: Path) -> None:
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.egg-info"))
         else:
             shutil.copy2(source, target)
-    downloads = root / "work" / "downloads"
-    downloads.mkdir(exist_ok=True)
-    if not (workplace / "work" / "downloads").exists():
-        (workplace / "work").mkdir(exist_ok=True)
-        (workplace / "work" / "downloads").symlink_to(downloads)
+    (root / "work" / "downloads").mkdir(exist_ok=True)
+    for name in LINKED:
+        link = workplace / name
+        if (root / name).is_dir() and not link.exists():
+            link.parent.mkdir(exist_ok=True)
+            link.symlink_to(root / name)
 
 
 def _keep(root: Path, workplace: Path, name: str) -> None:

@@ -137,6 +137,11 @@ def test_a_name_that_means_nothing_is_answered_with_what_is_known(
     assert "\n" not in str(caught.value)
 
 
+def test_a_name_that_is_too_long_for_a_file_is_answered_like_any_other(project: Project) -> None:
+    with pytest.raises(DinoError, match="expected a run"):
+        explanation(project, "x" * 300)
+
+
 def test_before_the_first_report_a_result_file_is_explained(project: Project) -> None:
     for name in ("provenance.json", "summary.json"):
         (project.results / name).unlink()

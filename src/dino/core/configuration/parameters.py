@@ -83,6 +83,11 @@ class Parameters:
 
     @model_validator(mode="after")
     def _runs_are_known(self) -> Self:
+        if self.variants.get("dino"):
+            raise ValueError(
+                "expected variants.dino to be empty, since it is the section pretrain itself; give "
+                "what differs another name"
+            )
         for variant in self.variants:
             self._pretrain_as(variant)
         for kind, names, known in (

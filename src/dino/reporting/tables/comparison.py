@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from dino.core.paths import RANDOM_INIT
 from dino.reporting.ours import Measured, Ours, epochs_trained, points
 from dino.reporting.paper import METRICS, PaperRow, paper_rows
 from dino.reporting.results import Group
@@ -95,15 +96,17 @@ def lines(comparison: Comparison, ours: Ours) -> Iterator[Line]:
     shown = set()
     for row in comparison.published:
         architecture = _architecture(comparison, row, ours)
-        group = None if architecture is None else ours.group(architecture, row.variant)
+        group = None if architecture is None else _group(row, architecture, ours)
+        variant = group.variant if group else row.variant
         measured = None
-        if architecture is not None and row.score and _same_training(row, group):
-            measured = ours.measured(architecture, row.variant, row.score)
-            shown.add((architecture, row.variant, row.score))
+        if architecture is not None and row.score and _stands_beside(comparison, row, group):
+            measured = ours.measured(architecture, variant, row.score)
+            shown.add((architecture, variant, row.score))
         cells = _cells(row.label, architecture or row.architecture, row.metric, measured)
         cells["architecture"] = row.architecture
         cells["reference" if row.by_reference else "paper"] = row.value
-        if measured and architecture == row.architecture and _same_data(row, group, ours):
+        same = architecture == row.architecture and _same_data(row, group, ours)
+        if measured and same and _same_length(row, group):
             cells["ours_minus_paper"] = points(measured.value, row.value)
         if comparison.baseline:
             cells |= _change_in_paper(comparison, row)
@@ -130,6 +133,11 @@ def caption_of(comparison: Comparison, ours: Ours) -> str:
         "n: seeds of ours, of several the mean ± the sample standard deviation, of one with the "
         "95 % bootstrap interval over the images."
     )
+    if any(row.variant == RANDOM_INIT for row in comparison.published):
+        sentences.append("Random weights of several seeds: the mean of their intervals.")
+    images = ours.results.runs[0].finetune.get("train_images")
+    if images and any(row.score == "finetune_top1" for row in comparison.published):
+        sentences.append(f"Fine-tuning of ours: on {images} labelled images.")
     if any(row.score == "linear_paper_top1" for row in comparison.published):
         sentences.append("Linear top-1 of ours is by the paper's protocol, stage linear_paper.")
     return " ".join(sentences)
@@ -163,15 +171,35 @@ def _same_data(row: PaperRow, group: Group | None, ours: Ours) -> bool:
     # the paper's attention is that of teachers trained on ImageNet: ours were if they were given
     trained_here = group is not None and group.runs[0].trained
     same = row.dataset == ours.dataset and not ours.is_part
+    if row.score == "finetune_top1":
+        same = same and not ours.finetuned_on_part
     return same and not (row.table == "attention" and trained_here)
 
 
-def _same_training(row: PaperRow, group: Group | None) -> bool:
+def _same_length(row: PaperRow, group: Group | None) -> bool:
     """Whether ours was trained as long as the row says, or is what somebody published."""
-    if row.epochs is None or group is None:
+    epochs = None if group is None else epochs_trained(group)
+    return epochs is None or epochs == row.epochs
+
+
+def _group(row: PaperRow, architecture: str, ours: Ours) -> Group | None:
+    """Ours of the row's setting; published weights are their own setting."""
+    group = ours.group(architecture, row.variant)
+    given = ours.group(architecture, "dino") if row.table == "main" else None
+    return given if group is None and given and not given.runs[0].trained else group
+
+
+def _stands_beside(comparison: Comparison, row: PaperRow, group: Group | None) -> bool:
+    """Whether a number of ours belongs into the row, whatever the difference means.
+
+    Given weights are no ablation, and of several lengths that were published ours is but one.
+    """
+    if group is None:
         return True
     epochs = epochs_trained(group)
-    return not row.by_reference if epochs is None else epochs == row.epochs
+    if epochs is None:
+        return comparison.baseline is None and not row.by_reference
+    return row.table != "main" or row.epochs in (None, epochs)
 
 
 def _cells(

@@ -41,7 +41,11 @@ def find(project: Project, asked: str) -> tuple[Evidence, Origin]:
 
 def _below(project: Project, path: str) -> tuple[str, ...]:
     """The parts of a path below the project's root; none for a name that is no path."""
-    if "/" not in path and not Path(path).exists():
+    try:
+        if "/" not in path and not Path(path).exists():
+            return ()
+    except OSError:
+        # longer than a file's name can be
         return ()
     try:
         return Path(path).absolute().relative_to(project.root.absolute()).parts
