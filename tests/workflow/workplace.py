@@ -35,7 +35,7 @@ SOURCES = (
 )
 RUN = "tiny-dino-s0"
 LEARNING_RATE = "pretrain.optimizer.learning_rate"
-MEASURE_COST: tuple[str, ...] = ()
+MEASURE_COST = ("paper_crops", "paper_throughput")
 """Tables of time and memory, which no two executions have in common."""
 STAGES = tuple(cli.STAGES)
 PER_RUN = tuple(stage for stage, (_, of_one_run) in cli.STAGES.items() if of_one_run)
