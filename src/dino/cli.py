@@ -6,9 +6,13 @@ import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dino.command_line import STAGES, parser
 from dino.core.errors import DinoError
+
+if TYPE_CHECKING:
+    from dino.core.configuration.parameters import Parameters
 
 
 def main() -> None:
@@ -57,7 +61,7 @@ def _run_stage(options: argparse.Namespace, arguments: list[str]) -> int:
     launcher = os.environ.get("DINO_LAUNCHER", "local")
     if launcher not in ("local", "slurm"):
         raise DinoError(f"DINO_LAUNCHER: expected local or slurm, got {launcher}")
-    if launcher == "slurm" and not _is_switched_off(options.command):
+    if launcher == "slurm" and not _is_switched_off(_parameters(), options.command):
         from dino.launch.settings import read_settings
 
         settings = read_settings(Path.cwd())
@@ -88,13 +92,11 @@ def _run_stage(options: argparse.Namespace, arguments: list[str]) -> int:
 
 
 def _compute(options: argparse.Namespace, lock: AbstractContextManager[None]) -> None:
-    from dino.core.configuration.parameters import read_parameters
     from dino.core.paths import Project
 
-    project = Project(root=Path.cwd())
-    parameters = read_parameters(project.parameters)
+    project, parameters = Project(root=Path.cwd()), _parameters()
     run = parameters.run_named(options.run) if STAGES[options.command][1] else None
-    if run is not None and _is_switched_off(options.command):
+    if run is not None and _is_switched_off(parameters, options.command):
         from dino.stages import switched_off
 
         with lock:
@@ -108,11 +110,14 @@ def _compute(options: argparse.Namespace, lock: AbstractContextManager[None]) ->
             stage.execute(project, parameters, run)
 
 
-def _is_switched_off(stage: str) -> bool:
+def _parameters() -> "Parameters":
     from dino.core.configuration.parameters import read_parameters
 
-    section = getattr(read_parameters(Path.cwd() / "params.yaml"), stage, None)
-    return not getattr(section, "enabled", True)
+    return read_parameters(Path.cwd() / "params.yaml")
+
+
+def _is_switched_off(parameters: "Parameters", stage: str) -> bool:
+    return not getattr(getattr(parameters, stage, None), "enabled", True)
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -37,11 +37,9 @@ class Explorer:
 
 def explorer(results: Results) -> Explorer:
     """The first run of each architecture in each variant, at most `MOST_RUNS` that have any."""
-    first: dict[tuple[str, str], RunResults] = {}
-    for run in results.runs:
-        first.setdefault((run.architecture, run.variant), run)
-    reasons = {run.name: str(run.maps["explorer_reason"]) for run in first.values()}
-    shown = [run for run in first.values() if not reasons[run.name]][:MOST_RUNS]
+    first = [group.runs[0] for group in results.groups]
+    reasons = {run.name: str(run.maps["explorer_reason"]) for run in first}
+    shown = [run for run in first if not reasons[run.name]][:MOST_RUNS]
     while len(shown) > 1 and images_shown([run.maps for run in shown]) == 0:
         shown.pop()
     images = max(1, images_shown([run.maps for run in shown]))

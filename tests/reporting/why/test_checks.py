@@ -11,7 +11,6 @@ from dino.core.paths import Project
 from dino.reporting.why.explanation import explanation
 
 RUN = "vit_micro_7-dino-s1"
-FINGERPRINT = "ab" * 32
 
 
 def _said(project: Project, asked: str) -> str:

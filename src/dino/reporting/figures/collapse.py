@@ -7,7 +7,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dino.reporting.figures.training_curves import thinned
+from dino.reporting.figures.training_curves import reference_line, thinned
 from dino.reporting.picture import BLUE, GREEN, ORANGE, WIDTH_IN, Picture, picture
 from dino.reporting.results import Results, RunResults
 
@@ -35,18 +35,7 @@ def collapse(results: Results, prototypes: int) -> Picture:
         axes.margins(y=0.1)
     uniform = math.log(prototypes)
     entropy = figure.axes[0]
-    entropy.axhline(uniform, color="0.3", linestyle=(0, (1, 3)), linewidth=1.2, zorder=1)
-    entropy.annotate(
-        f"ln {prototypes}: uniform",
-        (1, uniform),
-        xytext=(-3, 2),
-        xycoords=("axes fraction", "data"),
-        textcoords="offset points",
-        ha="right",
-        va="bottom",
-        fontsize="small",
-        color="0.3",
-    )
+    reference_line(entropy, uniform, f"ln {prototypes}: uniform", "0.3", (0, (1, 3)))
     handles, labels = entropy.get_legend_handles_labels()
     once = dict(zip(labels, handles, strict=True))
     figure.legend(once.values(), once.keys(), loc="outside lower center", ncols=len(once))

@@ -72,16 +72,18 @@ def training_curves(results: Results, summary: dict[str, Any], prototypes: int) 
         if legend := axes.get_legend():
             legend.remove()
     for column in ("loss", "teacher_entropy"):
-        _reference(panels[column], math.log(prototypes), f"ln {prototypes}: uniform", "0.3", ":")
+        reference_line(
+            panels[column], math.log(prototypes), f"ln {prototypes}: uniform", "0.3", ":"
+        )
     online = panels["online_knn_top1"]
     raw_pixels = summary["baselines"]["raw_pixels"]["knn_val_top1"]
-    _reference(online, raw_pixels, "raw pixels", GREEN, "--")
+    reference_line(online, raw_pixels, "raw pixels", GREEN, "--")
     random_init = summary["baselines"]["random_init"]["by_architecture"]
     # where colours tell the architectures apart, one label is enough
     lowest = min(random_init, key=lambda name: random_init[name]["knn_val_top1"] or 0)
     for name, scores in random_init.items():
         text = "random init" if name == lowest else ""
-        _reference(online, scores["knn_val_top1"], text, colours.get(name, "0.3"), ":")
+        reference_line(online, scores["knn_val_top1"], text, colours.get(name, "0.3"), ":")
     return picture(
         figure,
         name="training_curves",
@@ -127,7 +129,10 @@ def thinned(log: pd.DataFrame, column: str) -> pd.DataFrame:
     return logged.groupby(stretches).mean()
 
 
-def _reference(axes: Axes, value: float | None, label: str, colour: Any, linestyle: str) -> None:
+def reference_line(
+    axes: Axes, value: float | None, label: str, colour: Any, linestyle: Any
+) -> None:
+    """Draw a horizontal line at `value` with its label at the right end; nothing for None."""
     if value is None:
         return
     axes.axhline(value, color=colour, linestyle=linestyle, linewidth=1.2, zorder=1)

@@ -6,6 +6,7 @@ from typing import Any
 
 from dino.reporting.ours import Ours
 from dino.reporting.paper import METRICS, PaperRow, paper_rows
+from dino.reporting.record import SECONDS_PER_HOUR, wall_seconds
 from dino.reporting.results import Group
 from dino.reporting.table import Table, frame
 from dino.reporting.tables.comparison import TEXT, caption_of, columns_of, lines, of_data
@@ -104,10 +105,7 @@ def _speed(group: Group, provenance: dict[str, Any]) -> dict[str, Any] | None:
 
 def _hours(record: dict[str, Any]) -> float | None:
     """Of the whole training, from the steps of the attempt that ended it; None without any."""
-    steps, total = record.get("steps"), record.get("total_steps")
-    if not steps or not total:
-        return None
-    return float(record["wall_seconds"]) / steps * total / 3600
+    return wall_seconds(record) / SECONDS_PER_HOUR if record.get("steps") else None
 
 
 def _memory_gb(record: dict[str, Any]) -> float | None:
