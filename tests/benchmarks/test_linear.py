@@ -18,7 +18,7 @@ from dino.features.teacher import load_backbone, save_backbone
 from dino.model.backbone import build_backbone
 
 PARAMETERS = {
-    "runs": {"architecture": ["tiny"]},
+    "runs": {"architecture": ["tiny"], "variant": ["dino"], "seed": [0]},
     "architectures": {
         "tiny": {
             "timm_name": "vit_tiny_patch16_224",

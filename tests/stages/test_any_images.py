@@ -18,7 +18,7 @@ from dino.data.dataset import PreparedDataset
 from dino.stages import prepare
 
 PARAMETERS = {
-    "runs": {"architecture": ["tiny"]},
+    "runs": {"architecture": ["tiny"], "variant": ["dino"], "seed": [0]},
     "architectures": {
         "tiny": {
             "timm_name": "vit_tiny_patch16_224",

@@ -17,7 +17,7 @@ from dino.model.backbone import build_backbone
 from dino.stages import features, finetune, robustness
 
 VALUES: dict[str, Any] = {
-    "runs": {"architecture": ["tiny"]},
+    "runs": {"architecture": ["tiny"], "variant": ["dino"], "seed": [0]},
     "architectures": {
         "tiny": {
             "timm_name": "vit_tiny_patch16_224",

@@ -21,7 +21,7 @@ from dino.stages import baselines, knn, linear, linear_paper, low_shot
 PARAMETERS = parse(
     Parameters,
     {
-        "runs": {"architecture": ["tiny"]},
+        "runs": {"architecture": ["tiny"], "variant": ["dino"], "seed": [0]},
         "architectures": {
             "tiny": {
                 "timm_name": "vit_tiny_patch16_224",

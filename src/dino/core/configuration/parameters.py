@@ -32,9 +32,9 @@ class RunsConfig:
     """The matrix of runs: every architecture in every variant with every seed."""
 
     architecture: Annotated[tuple[str, ...], Field(min_length=1)]
-    variant: Annotated[tuple[str, ...], Field(min_length=1)] = ("dino",)
+    variant: Annotated[tuple[str, ...], Field(min_length=1)]
     """Names in `variants`."""
-    seed: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (0,)
+    seed: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _runs_are_different(self) -> Self:
@@ -81,11 +81,12 @@ class Parameters:
     finetune: FinetuneConfig = Field(default_factory=FinetuneConfig)
     robustness: RobustnessConfig = Field(default_factory=RobustnessConfig)
 
+    # ConfigurationError, since of a ValueError pydantic would show the input: all of params.yaml
     @model_validator(mode="after")
     def _runs_are_known(self) -> Self:
         if self.variants.get("dino"):
-            raise ValueError(
-                "expected variants.dino to be empty, since it is the section pretrain itself; give "
+            raise ConfigurationError(
+                "variants.dino: expected nothing, since it is the section pretrain itself; give "
                 "what differs another name"
             )
         for variant in self.variants:
@@ -97,9 +98,11 @@ class Parameters:
             for name in names:
                 if name not in known:
                     among = ", ".join(known) or "none"
-                    raise ValueError(f"expected runs.{kind} among {among}, got {name}")
+                    raise ConfigurationError(f"runs.{kind}: expected one of {among}, got {name}")
                 if not _NAME.fullmatch(name):
-                    raise ValueError(f"expected letters, digits and _ in a {kind}, got {name}")
+                    raise ConfigurationError(
+                        f"runs.{kind}: expected letters, digits and _, got {name}"
+                    )
         return self
 
     @model_validator(mode="after")
@@ -121,13 +124,13 @@ class Parameters:
             trained = architecture.weights is None
             for key, size_px in {**(trained_px if trained else {}), **sizes_px}.items():
                 if patch and size_px % patch:
-                    raise ValueError(
-                        f"expected {key} to be a multiple of {name}'s patch_size_px {patch}, "
+                    raise ConfigurationError(
+                        f"{key}: expected a multiple of {name}'s patch_size_px {patch}, "
                         f"got {size_px}"
                     )
             if architecture.depth and self.features.last_blocks > architecture.depth:
-                raise ValueError(
-                    f"expected features.last_blocks of at most {name}'s depth "
+                raise ConfigurationError(
+                    f"features.last_blocks: expected at most {name}'s depth "
                     f"{architecture.depth}, got {self.features.last_blocks}"
                 )
         return self
@@ -136,8 +139,8 @@ class Parameters:
     def _features_fit_classifiers(self) -> Self:
         for name in ("linear", "linear_paper"):
             if getattr(self, name).average_pool and self.features.last_blocks != 1:
-                raise ValueError(
-                    f"expected features.last_blocks of 1 with {name}.average_pool, "
+                raise ConfigurationError(
+                    f"features.last_blocks: expected 1 with {name}.average_pool, "
                     f"got {self.features.last_blocks}"
                 )
         return self
@@ -185,4 +188,7 @@ def read_parameters(path: Path) -> Parameters:
     values = read_yaml(path, hint="run the command from the project's root")
     if not isinstance(values, dict):
         raise ConfigurationError(f"{path}: expected sections such as 'pretrain:', found none")
-    return parse(Parameters, values, where=path.name)
+    try:
+        return parse(Parameters, values, where="")
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path.name}.{error}") from None
