@@ -146,6 +146,7 @@ def _results_of(project: Project) -> Results:
 def _parameters(architectures: tuple[str, ...], seeds: tuple[int, ...]) -> str:
     lines = [
         "runs:",
+        "  variant: [dino]",
         f"  architecture: [{', '.join(architectures)}]",
         f"  seed: {list(seeds)}",
         "architectures:",

@@ -136,6 +136,14 @@ def test_list_shows_cost_and_title_of_each(
     assert "1 GPU, 3 hours" in line
 
 
+def test_a_damaged_preset_hides_no_other(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "presets" / "aaa.yaml").write_bytes(b"\xff")
+    assert run(["preset", "--list"]) == 1
+    printed = capsys.readouterr()
+    assert [line.split()[0] for line in printed.out.splitlines()[1:]] == [*preset_names(ROOT)]
+    assert "presets/aaa.yaml: cannot be read as text" in printed.err
+
+
 def test_show_prints_the_file_and_changes_nothing(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,8 +3,10 @@
 import json
 import time
 
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
 from workplace import PARAMETERS, PER_RUN, Workplace
 
 SWITCHES = ("linear", "linear_paper", "low_shot", "class_map", "finetune", "robustness")
@@ -88,7 +90,8 @@ def _executed_by_record(project: Workplace) -> list[str]:
 def test_a_workflow_that_fails_leaves_the_record_as_it_was(recorded: Workplace) -> None:
     record = recorded.root / "records" / "tiny"
     before = (record / "summary.json").read_bytes()
-    (recorded.root / "presets" / "tiny.yaml").write_text(_preset(knn={"neighbours": [0]}))
+    nowhere = {"source": "folder", "path": "nowhere"}
+    (recorded.root / "presets" / "tiny.yaml").write_text(_preset(prepare=nowhere))
     recorded("git", "commit", "--quiet", "--all", "--message", "a preset that cannot run")
     refusal = recorded("dino", "record", "tiny", succeeds=False).splitlines()[-1]
     assert refusal.startswith("dino record: tiny: snakemake ended with 1")
@@ -98,3 +101,21 @@ def test_a_workflow_that_fails_leaves_the_record_as_it_was(recorded: Workplace) 
     unknown = recorded("dino", "record", "big", succeeds=False).splitlines()[-1]
     assert unknown.startswith("dino record: expected a preset among ")
     assert unknown.endswith("tiny, got big")
+
+
+def test_a_preset_may_name_images_below_the_project(recorded: Workplace) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (200, 8, 8), dtype=np.uint8)
+    (recorded.root / "pictures").mkdir()
+    for number, image in enumerate(pixels):
+        Image.fromarray(image).save(recorded.root / "pictures" / f"{number}.png")
+    prepare = {"source": "folder", "path": "pictures", "val_images": 20, "test_images": 20}
+    preset = recorded.root / "presets" / "pictures.yaml"
+    preset.write_text(_preset(prepare=prepare))
+    recorded.commit("a preset with images of one's own")
+    recorded("dino", "record", "pictures")
+    summary = json.loads((recorded.root / "records" / "pictures" / "summary.json").read_text())
+    assert summary["dataset"]["images"]["train"] == 160
+    preset.write_text(_preset(prepare=prepare | {"path": "../pictures"}))
+    recorded.commit("a preset with images elsewhere")
+    refusal = recorded("dino", "record", "pictures", succeeds=False).splitlines()[-1]
+    assert refusal.startswith("dino record: ../pictures: expected a path below the project's root")

@@ -45,8 +45,16 @@ def show(root: Path, name: str) -> None:
 
 
 def show_all(root: Path) -> None:
-    """Print a table of all presets: name, what it is, what it costs."""
-    presets = [read_preset(root, name) for name in preset_names(root)]
+    """Print a table of all presets: name, what it is, what it costs.
+
+    Raises `ConfigurationError` after it, for the first that cannot be read.
+    """
+    presets, problems = [], []
+    for name in preset_names(root):
+        try:
+            presets.append(read_preset(root, name))
+        except ConfigurationError as error:
+            problems.append(error)
     rows = [
         (preset.name, preset.fields["Cost"].splitlines()[0], preset.title) for preset in presets
     ]
@@ -54,6 +62,8 @@ def show_all(root: Path) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(2)]
     for row in rows:
         print(f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]}")
+    if problems:
+        raise problems[0]
 
 
 def _would_be_lost(root: Path, text: str) -> bool:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from dino.core.artifacts import read_json, write_json, write_text
+from dino.core.configuration.parameters import Parameters, read_parameters
 from dino.core.configuration.presets import FOLDER, read_preset
 from dino.core.errors import ConfigurationError, DinoError
 from dino.core.locking import only_one
@@ -19,7 +20,7 @@ WORKFLOW = ("Snakefile", "dvc.yaml", "profiles", "slurm", "src", "workflow")
 OPTIONS = ("--profile", "--cores", "--jobs", "--keep-going", "--rerun-incomplete", "-c", "-j")
 """Of snakemake: where and how jobs run, not which."""
 LINKED = ("work/downloads", "weights")
-"""Folders that every copy shares: what was fetched, and weights that presets name."""
+"""Folders that every copy shares: what was fetched, and weights."""
 TRIALS = ".trials.csv"
 """Beside a preset: what was tried before it, and what that gave on val."""
 TABLES = ("accuracy",)
@@ -34,11 +35,12 @@ def execute(root: Path, name: str, snakemake_options: list[str]) -> None:
     a commit would not say what was run, and `DinoError` when the workflow fails.
     """
     preset = read_preset(root, name)
+    linked = [*LINKED, *_relative_paths(read_parameters(root / FOLDER / f"{name}.yaml"))]
     _ensure_whole(snakemake_options)
     commit = _commit(root, name)
     with only_one(root, f"record-{name}"):
         workplace = root / "work" / "records" / name
-        _set_up(root, workplace)
+        _set_up(root, workplace, linked)
         write_text(workplace / "params.yaml", preset.text)
         facts = {"git": {"commit": commit, "dirty": False}, "preset": name}
         write_json(workplace / SNAPSHOT, facts)
@@ -84,8 +86,26 @@ def _commit(root: Path, name: str) -> str:
     return str(commit)
 
 
-def _set_up(root: Path, workplace: Path) -> None:
-    """Give `workplace` the code of `root`; what was computed there stays."""
+def _relative_paths(parameters: Parameters) -> list[str]:
+    """What the parameters name below the project's root: images, weights to begin with."""
+    named = [parameters.prepare.path]
+    for run in parameters.all_runs():
+        pretrain = parameters.pretrain_of(run)
+        weights = parameters.architectures[run.architecture].weights
+        named += [pretrain.initial, pretrain.teacher.checkpoint]
+        named += [weights.file, weights.folder] if weights else []
+    relative = [path for path in dict.fromkeys(named) if path and not Path(path).is_absolute()]
+    for path in relative:
+        if ".." in Path(path).parts:
+            raise ConfigurationError(
+                f"{path}: expected a path below the project's root or an absolute one, since a "
+                "record is made in another folder"
+            )
+    return relative
+
+
+def _set_up(root: Path, workplace: Path, linked: list[str]) -> None:
+    """Give `workplace` the code of `root`, and links to `linked`; what was computed stays."""
     workplace.mkdir(parents=True, exist_ok=True)
     for entry in WORKFLOW:
         source, target = root / entry, workplace / entry
@@ -95,10 +115,10 @@ def _set_up(root: Path, workplace: Path) -> None:
         else:
             shutil.copy2(source, target)
     (root / "work" / "downloads").mkdir(exist_ok=True)
-    for name in LINKED:
+    for name in linked:
         link = workplace / name
-        if (root / name).is_dir() and not link.exists():
-            link.parent.mkdir(exist_ok=True)
+        if (root / name).exists() and not link.exists():
+            link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(root / name)
 
 

@@ -141,6 +141,15 @@ def test_a_name_that_is_too_long_for_a_file_is_answered_like_any_other(project: 
         explanation(project, "x" * 300)
 
 
+@pytest.mark.parametrize(
+    ("text", "known"), [("[]", "report` writes; run it"), ('{"runs": {}}', "found no groups")]
+)
+def test_a_summary_of_another_shape_is_one_line(project: Project, text: str, known: str) -> None:
+    (project.results / "summary.json").write_text(text)
+    with pytest.raises(DinoError, match=known):
+        explanation(project, f"{RUN}:knn_top1")
+
+
 def test_before_the_first_report_a_result_file_is_explained(project: Project) -> None:
     for name in ("provenance.json", "summary.json"):
         (project.results / name).unlink()

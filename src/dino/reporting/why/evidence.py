@@ -12,6 +12,8 @@ from dino.reporting.graph import DEPENDENCIES, ancestors
 
 Record = dict[str, Any]
 """A stage's provenance."""
+SUMMARY = ("runs", "groups", "baselines")
+"""What every summary.json has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +35,14 @@ class Evidence:
 
     @cached_property
     def summary(self) -> dict[str, Any]:
-        summary: dict[str, Any] = read_json(self.folder / "summary.json")
+        path = self.folder / "summary.json"
+        summary = read_json(path)
+        missing = (
+            [key for key in SUMMARY if key not in summary] if isinstance(summary, dict) else []
+        )
+        if not isinstance(summary, dict) or missing:
+            without = f", and found no {missing[0]}" if missing else ""
+            raise DinoError(f"{path}: expected what `dino report` writes{without}; run it")
         return summary
 
     @cached_property
