@@ -1,6 +1,6 @@
 """What a record says of itself: where, when and how long its workflow ran."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 SECONDS_PER_HOUR = 3600
@@ -39,9 +39,14 @@ def wall_seconds(record: Mapping[str, Any]) -> float:
 
 
 def record_text(
-    name: str, title: str, environment: Mapping[str, Any], tables: list[str], has_trials: bool
+    name: str,
+    title: str,
+    environment: Mapping[str, Any],
+    tables: list[str],
+    figures: Sequence[str],
+    has_trials: bool,
 ) -> str:
-    """The README.md of records/NAME: the command, the place, the cost, and `tables` (Markdown)."""
+    """The README.md of records/NAME: command, place, cost; texts of tables, names of figures."""
     machine = environment["machine"][0]
     hours = environment["hours"]
     commits = ", ".join(f"`{state['commit'][:12]}`" for state in environment["git"])
@@ -55,8 +60,9 @@ def record_text(
         f"{packages['timm']}. Pretraining {hours['pretrain']:.2f} h, everything else "
         f"{hours['evaluation']:.2f} h.",
         *tables,
-        "![accuracy](figures/accuracy.png)",
-        "![training](figures/training_curves.png)",
+        *(f"![{figure.replace('_', ' ')}](figures/{figure}.png)" for figure in figures),
+        "The k-NN curve during training searches part of the training images "
+        "(`pretrain.online_knn_bank`), everything else all of them.",
         *(["What was tried before, with its scores on val: trials.csv."] if has_trials else []),
         "summary.json and the tables have the form of results/; params.yaml is what was run; "
         "provenance.json says of every stage from what, by what and where it was made: "

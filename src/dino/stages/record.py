@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dino.core.artifacts import read_json, write_json, write_text
 from dino.core.configuration.parameters import Parameters, read_parameters
-from dino.core.configuration.presets import FOLDER, read_preset
+from dino.core.configuration.presets import FOLDER, Preset, read_preset
 from dino.core.errors import ConfigurationError, DinoError
 from dino.core.locking import only_one
 from dino.core.pipeline import read_pipeline
@@ -23,8 +23,10 @@ LINKED = ("work/downloads", "weights")
 """Folders that every copy shares: what was fetched, and weights."""
 TRIALS = ".trials.csv"
 """Beside a preset: what was tried before it, and what that gave on val."""
-TABLES = ("accuracy",)
-"""That its README.md shows."""
+TABLES, FIGURES = ("accuracy",), ("accuracy", "training_curves")
+"""What its README.md shows."""
+OF_VARIANTS = ("paper_components",), ("collapse",)
+"""The same where DINO was trained in several variants."""
 
 
 def execute(root: Path, name: str, snakemake_options: list[str]) -> None:
@@ -35,12 +37,12 @@ def execute(root: Path, name: str, snakemake_options: list[str]) -> None:
     a commit would not say what was run, and `DinoError` when the workflow fails.
     """
     preset = read_preset(root, name)
-    linked = [*LINKED, *_relative_paths(read_parameters(root / FOLDER / f"{name}.yaml"))]
+    parameters = read_parameters(root / FOLDER / f"{name}.yaml")
     _ensure_whole(snakemake_options)
     commit = _commit(root, name)
     with only_one(root, f"record-{name}"):
         workplace = root / "work" / "records" / name
-        _set_up(root, workplace, linked)
+        _set_up(root, workplace, [*LINKED, *_relative_paths(parameters)])
         write_text(workplace / "params.yaml", preset.text)
         facts = {"git": {"commit": commit, "dirty": False}, "preset": name}
         write_json(workplace / SNAPSHOT, facts)
@@ -53,7 +55,7 @@ def execute(root: Path, name: str, snakemake_options: list[str]) -> None:
                 f"{name}: snakemake ended with {code} in {workplace.relative_to(root)}; "
                 "what is finished stays there: the same command continues"
             )
-        _keep(root, workplace, name)
+        _keep(root, workplace, preset, parameters)
     print(f"records/{name}: written")
 
 
@@ -122,8 +124,9 @@ def _set_up(root: Path, workplace: Path, linked: list[str]) -> None:
             link.symlink_to(root / name)
 
 
-def _keep(root: Path, workplace: Path, name: str) -> None:
+def _keep(root: Path, workplace: Path, preset: Preset, parameters: Parameters) -> None:
     """Replace records/NAME by what the workflow has written below results/."""
+    name = preset.name
     new = root / "records" / f".{name}.tmp"
     shutil.rmtree(new, ignore_errors=True)
     for step in read_pipeline(workplace):
@@ -135,12 +138,16 @@ def _keep(root: Path, workplace: Path, name: str) -> None:
     shutil.copyfile(workplace / "params.yaml", new / "params.yaml")
     environment = environment_of(read_json(new / "provenance.json"))
     write_json(new / "environment.json", environment)
-    tables = [(new / "tables" / f"{table}.md").read_text(encoding="utf-8") for table in TABLES]
-    title = read_preset(root, name).title
+    several = len(parameters.runs.variant) > 1
+    tables, figures = (
+        kind + (more if several else ())
+        for kind, more in zip((TABLES, FIGURES), OF_VARIANTS, strict=True)
+    )
+    texts = [(new / "tables" / f"{table}.md").read_text(encoding="utf-8") for table in tables]
     trials = root / FOLDER / f"{name}{TRIALS}"
     if trials.is_file():
         shutil.copyfile(trials, new / TRIALS.lstrip("."))
-    text = record_text(name, title, environment, tables, has_trials=trials.is_file())
+    text = record_text(preset.name, preset.title, environment, texts, figures, trials.is_file())
     write_text(new / "README.md", text)
     shutil.rmtree(root / "records" / name, ignore_errors=True)
     new.rename(root / "records" / name)
