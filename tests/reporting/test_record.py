@@ -1,5 +1,9 @@
 """What a record says of the place where it was made."""
 
+import json
+import re
+from pathlib import Path
+
 import pytest
 
 from dino.reporting.record import environment_of, wall_seconds
@@ -47,3 +51,16 @@ def test_hours_add_up_over_stages_and_runs():
 def test_the_time_of_an_interrupted_training_is_that_of_all_its_steps(steps, total, seconds):
     record = _record("pretrain", 60, steps=steps, total_steps=total)
     assert wall_seconds(record) == seconds
+
+
+@pytest.mark.parametrize(("name", "figure"), [("reference", "accuracy"), ("ablations", "collapse")])
+def test_the_projects_own_records_show_what_they_hold(name: str, figure: str) -> None:
+    record = Path(__file__).parents[2] / "records" / f"fashion-{name}"
+    text = (record / "README.md").read_text()
+    figures = re.findall(r"!\[.+?\]\((.+?)\)", text)
+    assert f"figures/{figure}.png" in figures
+    assert all((record / linked).is_file() for linked in figures)
+    summary = json.loads((record / "summary.json").read_text())
+    means = [group["mean"]["knn_top1"] for group in summary["groups"].values()]
+    assert means
+    assert all(f"| {mean:.2f} " in text for mean in means)
