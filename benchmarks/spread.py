@@ -9,7 +9,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -37,6 +36,9 @@ def main() -> int:
         for (precision, threads), seed in product((*SETTINGS, SETTINGS[0]), range(options.seeds)):
             parameters = _parameters(options.images, options.epochs, precision, seed)
             (project / "params.yaml").write_text(yaml.safe_dump(parameters))
+            if not (project / "data").exists():
+                # apart: a checkpoint names the code that its process had loaded
+                _execute(project, [["prepare"]], max(of for _, of in SETTINGS))
             top1, checkpoint = _train(project, threads, f"vit_micro_7-dino-s{seed}")
             first.setdefault(seed, top1)
             print(
@@ -63,7 +65,14 @@ def _parameters(images: int, epochs: float, precision: str, seed: int) -> dict[s
 
 def _train(project: Path, threads: int, run: str) -> tuple[float, str]:
     """The run's k-NN top-1 on test in percent, and the SHA-256 of its checkpoint."""
-    commands = list(_commands(project, run))
+    _execute(project, [[stage, "--run", run] for stage in STAGES], threads)
+    knn = read_json(project / "results" / "runs" / run / "knn.json")
+    top1 = knn["teacher"]["test"][str(knn["headline"])]["top1"]
+    return float(top1), sha256_of_file(project / "artifacts" / run / "checkpoint.pth")
+
+
+def _execute(project: Path, commands: list[list[str]], threads: int) -> None:
+    """Execute stages in a process of their own."""
     script = f"import sys; from dino.cli import run; sys.exit(any(map(run, {commands})))"
     subprocess.run(
         [sys.executable, "-c", script],
@@ -73,16 +82,6 @@ def _train(project: Path, threads: int, run: str) -> tuple[float, str]:
         stderr=subprocess.DEVNULL,
         preexec_fn=lambda: os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads]),
     )
-    knn = read_json(project / "results" / "runs" / run / "knn.json")
-    top1 = knn["teacher"]["test"][str(knn["headline"])]["top1"]
-    return float(top1), sha256_of_file(project / "artifacts" / run / "checkpoint.pth")
-
-
-def _commands(project: Path, run: str) -> Iterator[list[str]]:
-    if not (project / "data").exists():
-        yield ["prepare"]
-    for stage in STAGES:
-        yield [stage, "--run", run]
 
 
 def _options() -> argparse.Namespace:
