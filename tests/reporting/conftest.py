@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from explorer_arrays import explorer_arrays
-from records import record
+from provenance_record import record
 from result_files import (
     IMAGE_SIZE_PX,
     NO_ATTENTION,
