@@ -33,12 +33,11 @@ def main() -> int:
     first: dict[int, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder)
+        _write_parameters(project, options, SETTINGS[0][0], 0)
+        # apart: a checkpoint names the code that its process had loaded
+        _execute(project, [["prepare"]], SETTINGS[0][1])
         for (precision, threads), seed in product((*SETTINGS, SETTINGS[0]), range(options.seeds)):
-            parameters = _parameters(options.images, options.epochs, precision, seed)
-            (project / "params.yaml").write_text(yaml.safe_dump(parameters))
-            if not (project / "data").exists():
-                # apart: a checkpoint names the code that its process had loaded
-                _execute(project, [["prepare"]], max(of for _, of in SETTINGS))
+            _write_parameters(project, options, precision, seed)
             top1, checkpoint = _train(project, threads, f"vit_micro_7-dino-s{seed}")
             first.setdefault(seed, top1)
             print(
@@ -49,18 +48,24 @@ def main() -> int:
     return 0
 
 
-def _parameters(images: int, epochs: float, precision: str, seed: int) -> dict[str, Any]:
+def _write_parameters(
+    project: Path, options: argparse.Namespace, precision: str, seed: int
+) -> None:
     """The project's own params.yaml with few images, one seed and one precision."""
     values: dict[str, Any] = read_yaml(Path("params.yaml"))
     values["runs"]["seed"] = [seed]
-    values["prepare"] |= {"max_train_images": images, "max_test_images": 5000, "val_images": 100}
+    values["prepare"] |= {
+        "max_train_images": options.images,
+        "max_test_images": 5000,
+        "val_images": 100,
+    }
     values["pretrain"] |= {
-        "epochs": epochs,
+        "epochs": options.epochs,
         "precision": precision,
         "online_knn_every_epochs": 0,
     }
     values["features"]["precision"] = precision
-    return values
+    (project / "params.yaml").write_text(yaml.safe_dump(values))
 
 
 def _train(project: Path, threads: int, run: str) -> tuple[float, str]:

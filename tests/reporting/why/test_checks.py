@@ -142,7 +142,7 @@ def test_a_name_that_is_too_long_for_a_file_is_answered_like_any_other(project: 
 
 
 @pytest.mark.parametrize(
-    ("text", "known"), [("[]", "report` writes; run it"), ('{"runs": {}}', "found no groups")]
+    ("text", "known"), [("[]", "found no runs"), ('{"runs": {}}', "found no groups")]
 )
 def test_a_summary_of_another_shape_is_one_line(project: Project, text: str, known: str) -> None:
     (project.results / "summary.json").write_text(text)

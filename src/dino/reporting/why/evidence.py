@@ -37,13 +37,12 @@ class Evidence:
     def summary(self) -> dict[str, Any]:
         path = self.folder / "summary.json"
         summary = read_json(path)
-        missing = (
-            [key for key in SUMMARY if key not in summary] if isinstance(summary, dict) else []
-        )
-        if not isinstance(summary, dict) or missing:
-            without = f", and found no {missing[0]}" if missing else ""
-            raise DinoError(f"{path}: expected what `dino report` writes{without}; run it")
-        return summary
+        content: dict[str, Any] = summary if isinstance(summary, dict) else {}
+        missing = [key for key in SUMMARY if key not in content]
+        if missing:
+            expected = "expected what `dino report` writes"
+            raise DinoError(f"{path}: {expected}, and found no {missing[0]}; run it")
+        return content
 
     @cached_property
     def _provenance(self) -> dict[str, Any]:
