@@ -112,6 +112,9 @@ def test_a_preset_may_name_images_below_the_project(recorded: Workplace) -> None
     preset = recorded.root / "presets" / "pictures.yaml"
     preset.write_text(_preset(prepare=prepare))
     recorded.commit("a preset with images of one's own")
+    left = recorded.root / "work" / "records" / "pictures" / "pictures"
+    left.parent.mkdir()
+    left.symlink_to("/where/the/project/lay/before")
     recorded("dino", "record", "pictures")
     summary = json.loads((recorded.root / "records" / "pictures" / "summary.json").read_text())
     assert summary["dataset"]["images"]["train"] == 160

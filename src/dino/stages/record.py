@@ -120,6 +120,7 @@ def _set_up(root: Path, workplace: Path, linked: list[str]) -> None:
     for name in linked:
         link = workplace / name
         if (root / name).exists() and not link.exists():
+            link.unlink(missing_ok=True)  # leads to where the project was before
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(root / name)
 

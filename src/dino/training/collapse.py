@@ -33,7 +33,10 @@ class Collapse:
 
 
 _REMEDIES: dict[Kind, str] = {
-    "uniform": "lower pretrain.loss.teacher_temperature, the sharpening",
+    "uniform": (
+        "lower pretrain.loss.teacher_temperature, the sharpening, take pretrain.loss.name "
+        "cross_entropy, or let the teacher follow more slowly (pretrain.teacher)"
+    ),
     "one-dimensional": (
         "keep pretrain.loss.centering on and pretrain.loss.center_momentum below 1, or let the "
         "teacher follow more slowly (pretrain.teacher)"

@@ -77,12 +77,12 @@ def training_curves(results: Results, summary: dict[str, Any], prototypes: int) 
         )
     online = panels["online_knn_top1"]
     raw_pixels = summary["baselines"]["raw_pixels"]["knn_val_top1"]
-    reference_line(online, raw_pixels, "raw pixels", GREEN, "--")
+    reference_line(online, raw_pixels, "raw pixels, all images", GREEN, "--")
     random_init = summary["baselines"]["random_init"]["by_architecture"]
     # where colours tell the architectures apart, one label is enough
     lowest = min(random_init, key=lambda name: random_init[name]["knn_val_top1"] or 0)
     for name, scores in random_init.items():
-        text = "random init" if name == lowest else ""
+        text = "random init, all images" if name == lowest else ""
         reference_line(online, scores["knn_val_top1"], text, colours.get(name, "0.3"), ":")
     return picture(
         figure,
