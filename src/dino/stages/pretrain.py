@@ -1,6 +1,7 @@
 """pretrain: train a student and its teacher on the prepared images."""
 
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -102,17 +103,7 @@ def _pretrain(
     try:
         training.train(on_log=write_log, on_checkpoint=save, interruption=interruption)
     except CollapseError as error:
-        kept = folder.newest() if is_main() else None
-        text = "no checkpoint was saved yet"
-        if kept:
-            # from numbers that are none no checkpoint is made; one may show a collapse
-            which = "last good" if error.report is not None else "newest"
-            text = f"the {which} checkpoint is {kept}"
-        if error.report is not None:
-            report = paths.work / f"not_finite-rank{rank()}.json"
-            write_json(report, error.report)
-            text += f"; all norms and images stand in {report}"
-        raise CollapseError(f"{error}; {text}") from None
+        raise _naming_what_is_kept(error, folder, paths.work) from None
     if not is_main():
         return
     write_log(training)
@@ -141,3 +132,20 @@ def _pretrain(
     folder.clear()
     if not any(paths.work.rglob("*.pth")):
         shutil.rmtree(paths.work, ignore_errors=True)
+
+
+def _naming_what_is_kept(
+    error: CollapseError, folder: CheckpointFolder, work: Path
+) -> CollapseError:
+    """The error with the checkpoint to go on from and, where numbers are none, their report."""
+    kept = folder.newest() if is_main() else None
+    text = "no checkpoint was saved yet"
+    if kept:
+        # from numbers that are none no checkpoint is made; one may show a collapse
+        which = "last good" if error.report is not None else "newest"
+        text = f"the {which} checkpoint is {kept}"
+    if error.report is not None:
+        report = work / f"not_finite-rank{rank()}.json"
+        write_json(report, error.report)
+        text += f"; all norms and images stand in {report}"
+    return CollapseError(f"{error}; {text}")

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 
 import pytest
+from explained import said
 
 from dino.core.artifacts import read_json, sha256_of_file, write_json, write_text
 from dino.core.errors import DinoError
@@ -13,14 +14,8 @@ from dino.reporting.why.explanation import explanation
 RUN = "vit_micro_7-dino-s1"
 
 
-def _said(project: Project, asked: str) -> str:
-    text, holds = explanation(project, asked)
-    assert holds, text
-    return text
-
-
 @pytest.mark.parametrize("name", ["checkpoint", "teacher"])
-def test_an_artifact_that_is_another_file_now_is_said(project: Project, name: str) -> None:
+def test_an_artifact_that_is_another_file_now_issaid(project: Project, name: str) -> None:
     paths = project.run(RUN)
     path = paths.checkpoint
     if name == "teacher":
@@ -37,23 +32,23 @@ def test_an_artifact_that_is_another_file_now_is_said(project: Project, name: st
 
 def test_an_artifact_that_is_absent_is_no_contradiction(project: Project) -> None:
     shutil.rmtree(project.root / "artifacts")
-    text = _said(project, f"{RUN}:knn_top1")
+    text = said(project, f"{RUN}:knn_top1")
     assert f"artifacts/{RUN}/checkpoint.pth: absent" in text
 
 
 def test_parameters_that_changed_since_are_named(project: Project) -> None:
     path = project.parameters
     path.write_text(path.read_text().replace("digits}", "digits, seed: 3}") + "knn: {headline: 10}")
-    text = _said(project, f"{RUN}:knn_top1")
+    text = said(project, f"{RUN}:knn_top1")
     assert "params.yaml has changed since: prepare.seed 0 -> 3; knn.headline 20 -> 10" in text
     # those of other stages are no concern of a number
-    assert "prepare.seed 0 -> 3\n" in _said(project, f"{RUN}:linear_top1")
+    assert "prepare.seed 0 -> 3\n" in said(project, f"{RUN}:linear_top1")
     path.write_text(path.read_text().replace("seed: [1]", "seed: [0]"))
-    text = _said(project, f"{RUN}:knn_top1")
+    text = said(project, f"{RUN}:knn_top1")
     assert "expected one of the runs in params.yaml (vit_micro_7-dino-s0, " in text
 
 
-def test_a_stage_that_ran_again_after_the_report_is_said(project: Project) -> None:
+def test_a_stage_that_ran_again_after_the_report_issaid(project: Project) -> None:
     path = project.run(RUN).provenance("knn")
     write_json(path, read_json(path) | {"wall_seconds": 99.0})
     text, holds = explanation(project, f"{RUN}:knn_top1")
@@ -62,7 +57,7 @@ def test_a_stage_that_ran_again_after_the_report_is_said(project: Project) -> No
     assert explanation(project, f"{RUN}:linear_top1")[1]
 
 
-def test_numbers_that_no_longer_agree_are_said(project: Project) -> None:
+def test_numbers_that_no_longer_agree_aresaid(project: Project) -> None:
     summary = project.results / "summary.json"
     values = read_json(summary)
     values["runs"][RUN]["knn_top1"] = 79.0
@@ -73,7 +68,7 @@ def test_numbers_that_no_longer_agree_are_said(project: Project) -> None:
     assert f"runs.{RUN}.knn_top1 is 79.0, but the result files say 78.00" in text
 
 
-def test_stages_that_saw_different_models_are_said(
+def test_stages_that_saw_different_models_aresaid(
     project: Project, report: Callable[[Project], None]
 ) -> None:
     for path in (project.run(RUN).provenance("knn"),):
@@ -103,7 +98,7 @@ def test_a_record_is_explained_without_its_artifacts(project: Project) -> None:
         f"records/first/tables/accuracy.csv:{RUN}:knn_top1",
         f"records/first/summary.json:runs.{RUN}.knn_top1",
     ):
-        text = _said(project, asked)
+        text = said(project, asked)
         assert "knn_top1 = 78.0 [77.0, 79.0]" in text.splitlines()[0]
         assert f"records/first/runs/{RUN}/knn.json: not kept here" in text
         assert "not kept with the record" in text
@@ -153,6 +148,6 @@ def test_a_summary_of_another_shape_is_one_line(project: Project, text: str, kno
 def test_before_the_first_report_a_result_file_is_explained(project: Project) -> None:
     for name in ("provenance.json", "summary.json"):
         (project.results / name).unlink()
-    assert f"dino knn --run {RUN}" in _said(project, f"results/runs/{RUN}/knn.json")
+    assert f"dino knn --run {RUN}" in said(project, f"results/runs/{RUN}/knn.json")
     with pytest.raises(DinoError, match=r"summary.json: not found; run the stage"):
         explanation(project, RUN + ":knn_top1")

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from explained import said
 
 from dino.core.artifacts import sha256_of_file, write_json, write_text
 from dino.core.configuration.parameters import read_parameters
@@ -15,20 +16,13 @@ from dino.reporting.scores import stage_of
 from dino.reporting.summary import summarise
 from dino.reporting.tables.catalogue import all_tables
 from dino.reporting.why.cells import PARAMETERS, stages_of
-from dino.reporting.why.explanation import explanation
 
 RUN = "vit_micro_7-dino-s1"
 FINGERPRINT = "ab" * 32
 
 
-def _said(project: Project, asked: str) -> str:
-    text, holds = explanation(project, asked)
-    assert holds, text
-    return text
-
-
 def test_a_score_leads_to_its_file_and_everything_that_it_was_made_from(project: Project) -> None:
-    text = _said(project, f"{RUN}:knn_top1")
+    text = said(project, f"{RUN}:knn_top1")
     assert text.splitlines()[0] == f"runs.{RUN}.knn_top1 = 78.0 [77.0, 79.0]"
     assert f"results/runs/{RUN}/knn.json: teacher.test.20.top1 = 78" in text
     paths = project.run(RUN)
@@ -79,11 +73,11 @@ def test_a_score_leads_to_its_file_and_everything_that_it_was_made_from(project:
     ],
 )
 def test_every_way_of_asking_gets_an_answer(project: Project, asked: str, value: str) -> None:
-    assert _said(project, asked).splitlines()[0].startswith(value)
+    assert said(project, asked).splitlines()[0].startswith(value)
 
 
 def test_a_mean_names_each_of_its_runs(project: Project) -> None:
-    text = _said(project, "baselines.random_init.knn_top1")
+    text = said(project, "baselines.random_init.knn_top1")
     for architecture, top1 in (("vit_micro_7", 70), ("vit_nano_7", 72)):
         file = f"results/runs/{architecture}-dino-s1/knn.json"
         assert f"{file}: random_init.test.20.top1 = {top1}" in text
@@ -92,7 +86,7 @@ def test_a_mean_names_each_of_its_runs(project: Project) -> None:
 
 
 def test_a_table_alone_names_its_rows_and_columns(project: Project) -> None:
-    text = _said(project, "results/tables/low_shot.csv")
+    text = said(project, "results/tables/low_shot.csv")
     assert f"row 1: DINO, {RUN}, 1 %" in text
     assert "columns: features, share, images" in text
 
@@ -102,8 +96,17 @@ def test_every_cell_of_every_table_is_explained(project: Project) -> None:
         columns, first = path.read_text().splitlines()[:2]
         assert first
         for column in columns.split(","):
-            text = _said(project, f"{path.stem}:1:{column}")
-            assert path.stem == PARAMETERS or "dino pretrain --run vit_micro_7-dino-s1" in text
+            text = said(project, f"{path.stem}:1:{column}")
+            measured = path.stem != PARAMETERS and not column.startswith(("paper", "reference"))
+            assert ("dino pretrain --run vit_micro_7-dino-s1" in text) == measured
+            assert ("reporting/paper.csv" in text) == path.stem.startswith("paper_")
+
+
+def test_a_figure_is_found_by_its_name(project: Project) -> None:
+    write_text(project.results / "figures" / "training_curves.png", "drawn")
+    text = said(project, "training_curves")
+    assert text.startswith("training_curves\n")
+    assert "dino pretrain --run vit_micro_7-dino-s1" in text
 
 
 def test_every_table_and_figure_says_which_stages_it_shows(
@@ -116,13 +119,13 @@ def test_every_table_and_figure_says_which_stages_it_shows(
     assert [name for name in names if not stages_of(name)] == [PARAMETERS]
     figure = project.results / "figures" / "training_curves.png"
     write_text(figure, "a picture")
-    text = _said(project, str(figure))
+    text = said(project, str(figure))
     assert f"dino pretrain --run {RUN}" in text
     assert "dino knn" not in text
 
 
 def test_what_covers_everything_names_every_command(project: Project) -> None:
-    text = _said(project, "results/provenance.json")
+    text = said(project, "results/provenance.json")
     for stage in (*PER_RUN, "prepare", "baselines"):
         assert f"\ndino {stage}" in text
 

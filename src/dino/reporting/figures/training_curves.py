@@ -37,53 +37,17 @@ def training_curves(results: Results, summary: dict[str, Any], prototypes: int) 
     figure = Figure(figsize=(WIDTH_IN, 8.2), layout="constrained")
     panels = dict(zip(CURVES, figure.subplots(3, 3, sharex=True).flat, strict=True))
     for column, axes in panels.items():
-        title, label = CURVES[column]
-        curves = pd.concat(
-            [
-                pd.DataFrame(),
-                *(
-                    thinned(run.log, column).assign(curve=_label(run, hue), run=run.name)
-                    for run in trained
-                ),
-            ]
-        )
-        if curves.empty:
-            axes.text(0.5, 0.5, "not measured", ha="center", transform=axes.transAxes)
-        else:
-            sns.lineplot(
-                curves,
-                x="epoch",
-                y=column,
-                hue="curve",
-                style="curve",
-                units="run",
-                estimator=None,
-                palette=colours,
-                markers=column == "online_knn_top1",
-                linewidth=1.3,
-                ax=axes,
-            )
-        axes.set(title=title, xlabel="epochs", ylabel=label, xlim=(0, None))
-        axes.margins(y=0.12)
+        curves = [
+            thinned(run.log, column).assign(curve=_label(run, hue), run=run.name) for run in trained
+        ]
+        _draw(axes, column, pd.concat([pd.DataFrame(), *curves]), colours)
     handles, labels = panels["loss"].get_legend_handles_labels()
     if trained:
         figure.legend(handles, labels, loc="outside lower center", ncols=4)
     for axes in panels.values():
         if legend := axes.get_legend():
             legend.remove()
-    for column in ("loss", "teacher_entropy"):
-        reference_line(
-            panels[column], math.log(prototypes), f"ln {prototypes}: uniform", "0.3", ":"
-        )
-    online = panels["online_knn_top1"]
-    raw_pixels = summary["baselines"]["raw_pixels"]["knn_val_top1"]
-    reference_line(online, raw_pixels, "raw pixels, all images", GREEN, "--")
-    random_init = summary["baselines"]["random_init"]["by_architecture"]
-    # where colours tell the architectures apart, one label is enough
-    lowest = min(random_init, key=lambda name: random_init[name]["knn_val_top1"] or 0)
-    for name, scores in random_init.items():
-        text = "random init, all images" if name == lowest else ""
-        reference_line(online, scores["knn_val_top1"], text, colours.get(name, "0.3"), ":")
+    _draw_references(panels, summary["baselines"], prototypes, colours)
     return picture(
         figure,
         name="training_curves",
@@ -97,6 +61,48 @@ def training_curves(results: Results, summary: dict[str, Any], prototypes: int) 
         ),
         alternative=_curves_in_words(results, trained),
     )
+
+
+def _draw(axes: Axes, column: str, curves: pd.DataFrame, colours: dict[str, Any]) -> None:
+    """One panel: a line a run, a colour a curve."""
+    title, label = CURVES[column]
+    if curves.empty:
+        axes.text(0.5, 0.5, "not measured", ha="center", transform=axes.transAxes)
+    else:
+        sns.lineplot(
+            curves,
+            x="epoch",
+            y=column,
+            hue="curve",
+            style="curve",
+            units="run",
+            estimator=None,
+            palette=colours,
+            markers=column == "online_knn_top1",
+            linewidth=1.3,
+            ax=axes,
+        )
+    axes.set(title=title, xlabel="epochs", ylabel=label, xlim=(0, None))
+    axes.margins(y=0.12)
+
+
+def _draw_references(
+    panels: dict[str, Axes], baselines: dict[str, Any], prototypes: int, colours: dict[str, Any]
+) -> None:
+    """What the curves are to be compared with: the uniform distribution, and the baselines."""
+    for column in ("loss", "teacher_entropy"):
+        reference_line(
+            panels[column], math.log(prototypes), f"ln {prototypes}: uniform", "0.3", ":"
+        )
+    online = panels["online_knn_top1"]
+    raw_pixels = baselines["raw_pixels"]["knn_val_top1"]
+    reference_line(online, raw_pixels, "raw pixels, all images", GREEN, "--")
+    random_init = baselines["random_init"]["by_architecture"]
+    # where colours tell the architectures apart, one label is enough
+    lowest = min(random_init, key=lambda name: random_init[name]["knn_val_top1"] or 0)
+    for name, scores in random_init.items():
+        text = "random init, all images" if name == lowest else ""
+        reference_line(online, scores["knn_val_top1"], text, colours.get(name, "0.3"), ":")
 
 
 def drawn(results: Results) -> tuple[list[RunResults], str]:

@@ -128,6 +128,9 @@ def origin_of_cell(evidence: Evidence, name: str, typed_row: str, typed_column: 
     if name == PARAMETERS:
         note = f"{evidence.parameters}, or the default of what it leaves out"
         return Origin(name=typed_row, value=value, places=(stands, note), sources=())
+    if name.startswith("paper_") and column.startswith(("paper", "reference")):
+        note = "published: src/dino/reporting/paper.csv; nothing here was computed for it"
+        return Origin(name=column, value=value, places=(stands, note), sources=())
     if name.startswith("paper_"):
         # its rows name settings, not runs: all that the table was made from
         whole = origin_of_whole(evidence, cells.path)

@@ -54,7 +54,7 @@ def _below(project: Project, path: str) -> tuple[str, ...]:
 
 
 def _named(evidence: Evidence, asked: str) -> Origin:
-    """A run, a group, a key of summary.json, RUN:SCORE or TABLE:ROW:COLUMN."""
+    """A run, a group, a key of summary.json, a figure, RUN:SCORE or TABLE:ROW:COLUMN."""
     first, colon, rest = asked.partition(":")
     if first in evidence.names("tables", ".csv"):
         return _cell(evidence, first, rest)
@@ -74,6 +74,8 @@ def _named(evidence: Evidence, asked: str) -> Origin:
         return origin_of_key(evidence, subject[:2])
     if asked.partition(".")[0] in evidence.summary:
         return origin_of_key(evidence, tuple(asked.split(".")))
+    if asked in evidence.names("figures", ".png"):
+        return origin_of_whole(evidence, evidence.folder / "figures" / f"{asked}.png")
     raise DinoError(_nothing(evidence, asked))
 
 
@@ -152,7 +154,9 @@ def _output(evidence: Evidence, path: str) -> Origin:
 
 def _nothing(evidence: Evidence, asked: str) -> str:
     tables = ", ".join(evidence.names("tables", ".csv")) or "none"
+    figures = ", ".join(evidence.names("figures", ".png")) or "none"
     return (
         f"{asked}: expected a run ({', '.join(evidence.runs)}), RUN:SCORE, a key of summary.json "
-        f"({', '.join(evidence.summary)}), TABLE:ROW:COLUMN (tables: {tables}) or a file"
+        f"({', '.join(evidence.summary)}), TABLE:ROW:COLUMN (tables: {tables}), a figure "
+        f"({figures}) or a file"
     )
