@@ -1,7 +1,7 @@
 """`python -m benchmarks.spread`: how far a result moves with the precision and the threads.
 
 A short training on Fashion-MNIST for each setting and seed, in a folder of its own, for
-docs/determinism.md. About three minutes on two idle cores.
+docs/determinism.md. About five minutes on two idle cores.
 """
 
 import argparse
