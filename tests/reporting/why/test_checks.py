@@ -15,7 +15,7 @@ RUN = "vit_micro_7-dino-s1"
 
 
 @pytest.mark.parametrize("name", ["checkpoint", "teacher"])
-def test_an_artifact_that_is_another_file_now_issaid(project: Project, name: str) -> None:
+def test_an_artifact_that_is_another_file_now_is_said(project: Project, name: str) -> None:
     paths = project.run(RUN)
     path = paths.checkpoint
     if name == "teacher":
@@ -48,7 +48,7 @@ def test_parameters_that_changed_since_are_named(project: Project) -> None:
     assert "expected one of the runs in params.yaml (vit_micro_7-dino-s0, " in text
 
 
-def test_a_stage_that_ran_again_after_the_report_issaid(project: Project) -> None:
+def test_a_stage_that_ran_again_after_the_report_is_said(project: Project) -> None:
     path = project.run(RUN).provenance("knn")
     write_json(path, read_json(path) | {"wall_seconds": 99.0})
     text, holds = explanation(project, f"{RUN}:knn_top1")
@@ -57,7 +57,7 @@ def test_a_stage_that_ran_again_after_the_report_issaid(project: Project) -> Non
     assert explanation(project, f"{RUN}:linear_top1")[1]
 
 
-def test_numbers_that_no_longer_agree_aresaid(project: Project) -> None:
+def test_numbers_that_no_longer_agree_are_said(project: Project) -> None:
     summary = project.results / "summary.json"
     values = read_json(summary)
     values["runs"][RUN]["knn_top1"] = 79.0
@@ -68,7 +68,7 @@ def test_numbers_that_no_longer_agree_aresaid(project: Project) -> None:
     assert f"runs.{RUN}.knn_top1 is 79.0, but the result files say 78.00" in text
 
 
-def test_stages_that_saw_different_models_aresaid(
+def test_stages_that_saw_different_models_are_said(
     project: Project, report: Callable[[Project], None]
 ) -> None:
     for path in (project.run(RUN).provenance("knn"),):
