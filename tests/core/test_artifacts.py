@@ -1,8 +1,12 @@
+import os
 import shutil
+import stat
 import subprocess
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from dino.core.artifacts import read_json, replacing, write_json, write_text
 from dino.core.errors import DinoError
@@ -29,6 +33,21 @@ def test_a_file_is_replaced_whole(tmp_path):
     write_json(path, {"b": 1, "a": [2.5]})
     assert read_json(path) == {"a": [2.5], "b": 1}
     assert _names(path.parent) == ["result.json"]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o027, 0o002])
+def test_who_may_read_a_file_is_what_the_umask_says(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        folder = tmp_path / "folder"
+        write_json(folder / "result.json", {})
+        with replacing(folder / "weights") as temporary:
+            save_file({"weights": torch.zeros(2)}, temporary)
+    finally:
+        os.umask(before)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+    assert modes == dict.fromkeys(("result.json", "weights"), 0o666 & ~umask)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o777 & ~umask
 
 
 def test_equal_values_give_equal_bytes(tmp_path):

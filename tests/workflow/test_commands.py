@@ -1,6 +1,8 @@
 """What a user types, and what a wrong one is told."""
 
 import json
+import os
+import stat
 import sys
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 from workplace import PER_RUN, STAGES, Workplace
 
 from dino.core.configuration.presets import FIELDS
+from dino.core.pipeline import read_pipeline
 
 ONCE = dict.fromkeys(STAGES, 1)
 
@@ -133,3 +136,14 @@ def test_metrics_and_plots_are_compared_with_the_last_commit(computed: Workplace
     page = (computed.root / "plots" / "index.html").read_text()
     assert "pretrain.csv" in page
     assert "training_curves.png" in page
+
+
+def test_every_output_may_be_read_by_whom_the_umask_allows(computed_by_dvc: Workplace) -> None:
+    umask = os.umask(0o022)
+    os.umask(umask)
+    modes = {
+        output: stat.S_IMODE((computed_by_dvc.root / output).stat().st_mode)
+        for step in read_pipeline(computed_by_dvc.root)
+        for output in step.outputs
+    }
+    assert modes == dict.fromkeys(modes, 0o666 & ~umask)

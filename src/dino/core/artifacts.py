@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,8 +56,10 @@ def drafting(path: Path) -> Iterator[Path]:
 def publish(temporary: Path, path: Path) -> None:
     """Rename `temporary` to `path`, both in one folder, so that it outlives a loss of power.
 
-    The file reaches the disk before its name does, and the name before this returns.
+    The file reaches the disk before its name does, and the name before this returns. Who may read
+    it is what the umask says.
     """
+    temporary.chmod(_mode_of_a_new_file(temporary))
     with temporary.open("rb+") as stream:
         os.fsync(stream.fileno())
     temporary.replace(path)
@@ -69,6 +72,20 @@ def publish(temporary: Path, path: Path) -> None:
             raise
     finally:
         os.close(folder)
+
+
+def _mode_of_a_new_file(beside: Path) -> int:
+    """The permissions that the umask, or the folder's own rules, give to a new file.
+
+    Some libraries write to files of their own making, which nobody else may read.
+    """
+    name = beside.name.removesuffix(f".{os.getpid()}.tmp")
+    new = beside.with_name(f"{name}.mode.{os.getpid()}.tmp")
+    try:
+        new.touch()
+        return stat.S_IMODE(new.stat().st_mode)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def remove_drafts(folder: Path, name: str = "*") -> None:
