@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ from scipy.stats import spearmanr
 from dino.core.configuration.class_map import ClassMapConfig
 from dino.core.configuration.section import parse
 from dino.core.errors import ConfigurationError, DataError
+from dino.core.provenance import plain
 from dino.evaluation.class_map import class_map, superclass_of
 
 CLASSES = ("a", "b", "c", "d", "e", "f")
@@ -154,3 +156,44 @@ def test_superclasses_of_other_classes_are_refused() -> None:
 def test_a_class_without_an_image_is_named() -> None:
     with pytest.raises(DataError, match="every class in test, got none of f"):
         class_map(_features(0, 5), _manifest(5), CLASSES, CONFIG)
+
+
+def _with_black_class(noise: float = 0.3) -> np.ndarray:
+    """The images of class f are black: their features are zero."""
+    features = _features(noise)
+    features[-IMAGES:] = 0
+    return features
+
+
+def test_a_class_of_black_images_is_left_out_and_the_others_are_whole() -> None:
+    black = class_map(_with_black_class(), _manifest(), CLASSES, CONFIG)
+    others = class_map(_features(0.3)[:-IMAGES], _manifest(5), CLASSES[:5],
+                       replace(CONFIG, superclasses=None))  # fmt: skip
+    assert black.left_out == {"f": "the mean of its features is zero"}
+    assert black.distances[-1] is None and black.distances[:-1] == others.distances
+    assert black.linkage == others.linkage
+    assert black.coordinates is not None and black.coordinates[-1] is None
+    assert black.coordinates[:-1] == others.coordinates
+    assert (black.spearman, black.spearman_interval) == (None, None)
+    assert black.spearman_reason == "the mean of the features is zero in f"
+    json.dumps(plain(black), allow_nan=False)
+
+
+@pytest.mark.parametrize("remaining", [0, 1, 2])
+def test_few_classes_with_a_direction_are_no_error(remaining: int) -> None:
+    features = _features(0.3)
+    features[1 + remaining * IMAGES :] = 0
+    result = class_map(features, _manifest(), CLASSES, CONFIG)
+    assert len(result.left_out) == len(CLASSES) - remaining
+    assert len(result.linkage) == max(0, remaining - 1)
+    assert result.coordinates is None
+    json.dumps(plain(result), allow_nan=False)
+
+
+def test_draws_of_black_images_alone_do_not_count_in_the_interval() -> None:
+    features = _features(0.3)
+    features[-IMAGES + 1 :] = 0
+    result = class_map(features, _manifest(), CLASSES, CONFIG)
+    assert result.spearman is not None and result.spearman_interval is not None
+    assert result.left_out == {}
+    assert -1 <= result.spearman_interval[0] <= result.spearman_interval[1] <= 1

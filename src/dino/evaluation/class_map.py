@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import pdist, squareform
 from scipy.stats import spearmanr
@@ -27,17 +27,21 @@ _DISTANCE_DECIMALS = 8
 MIN_CLASSES = 4
 """Of a map by t-SNE, whose perplexity is a third of the other classes and at least 1."""
 _RESAMPLES = 500
+_NO_LENGTH = 1e-12
+"""Of a mean of unit vectors that is zero but for rounding."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassMapResult:
     """The classes in the order of the data set's."""
 
-    distances: tuple[tuple[float, ...], ...]
-    """Cosine distances between the class means, 0 to 2."""
+    left_out: dict[str, str]
+    """Classes whose mean has no direction, and why; all of their numbers are None."""
+    distances: tuple[tuple[float, ...] | None, ...]
+    """Cosine distances between the means of the classes that are not left out, 0 to 2."""
     linkage: tuple[tuple[float, ...], ...]
-    """Average-linkage clustering of the distances, rows as scipy's."""
-    coordinates: tuple[tuple[float, ...], ...] | None
+    """Average-linkage clustering of the classes that are not left out, rows as scipy's."""
+    coordinates: tuple[tuple[float, ...] | None, ...] | None
     """Two for each class, from t-SNE; None where there are too few classes."""
     coordinates_reason: str | None
     spearman: float | None
@@ -66,15 +70,22 @@ def class_map(
     groups = superclass_of(classes, config.superclasses)
     images = _by_class(features, manifest, classes, config)
     means = np.stack([of_class.mean(axis=0) for of_class in images])
+    directed = np.linalg.norm(means, axis=1) > _NO_LENGTH
+    left_out = [name for name, has_direction in zip(classes, directed, strict=True)
+                if not has_direction]  # fmt: skip
+    means = means[directed]
     distances = _distances(means)
     coordinates, coordinates_reason = _layout(means, config)
-    reason = _nothing_to_compare(groups, distances)
+    reason = _nothing_to_compare(groups, left_out, distances)
     truth = None if reason or groups is None else _between(groups)
-    merges = linkage(distances, "average") if len(classes) > 1 else np.zeros((0, 4))
+    merges = linkage(distances, "average") if len(means) > 1 else np.zeros((0, 4))
     return ClassMapResult(
-        distances=_rows(squareform(distances), _DISTANCE_DECIMALS),
+        left_out=dict.fromkeys(left_out, "the mean of its features is zero"),
+        distances=_with_gaps(_rows(squareform(distances), _DISTANCE_DECIMALS), directed),
         linkage=_rows(merges, _DISTANCE_DECIMALS),
-        coordinates=None if coordinates is None else _rows(coordinates, _COORDINATE_DECIMALS),
+        coordinates=None
+        if coordinates is None
+        else _with_gaps(_rows(coordinates, _COORDINATE_DECIMALS), directed),
         coordinates_reason=coordinates_reason,
         spearman=None if truth is None else _correlation(distances, truth),
         spearman_highest=None if truth is None else _highest(truth),
@@ -154,11 +165,15 @@ def _distances(means: Float64[np.ndarray, "classes dim"]) -> Float64[np.ndarray,
 
 
 def _nothing_to_compare(
-    groups: Sequence[str] | None, distances: Float64[np.ndarray, " pairs"]
+    groups: Sequence[str] | None,
+    left_out: Sequence[str],
+    distances: Float64[np.ndarray, " pairs"],
 ) -> str | None:
     """Why there is no rank correlation; None where there is."""
     if groups is None:
         return "class_map.superclasses is null"
+    if left_out:
+        return f"the mean of the features is zero in {', '.join(left_out)}"
     if len(set(_between(groups).tolist())) < 2:
         return "the superclasses do not tell any two pairs of classes apart"
     return "all class means are equally far apart" if np.ptp(distances) == 0 else None
@@ -174,6 +189,9 @@ def _between(groups: Sequence[str]) -> Int64[np.ndarray, " pairs"]:
 def _correlation(
     distances: Float64[np.ndarray, " pairs"], truth: Int64[np.ndarray, " pairs"]
 ) -> float:
+    """NaN where all distances are equal, or one is unknown."""
+    if np.ptp(distances) == 0 or np.isnan(distances).any():
+        return float("nan")
     return float(spearmanr(distances, truth).statistic)
 
 
@@ -186,7 +204,10 @@ def _interval(
     truth: Int64[np.ndarray, " pairs"],
     seed: int,
 ) -> tuple[float, float] | None:
-    """Each class draws as many of its images as it has; None where one has a single image."""
+    """Each class draws as many of its images as it has; None where one has a single image.
+
+    Draws that have no correlation, since a mean is zero or all distances are equal, do not count.
+    """
     if min(len(of_class) for of_class in images) < 2:
         return None
     generator = np.random.default_rng(seed)
@@ -196,9 +217,20 @@ def _interval(
         # how often each image is drawn, rather than the images drawn: one product instead of copies
         drawn = generator.multinomial(count, np.full(count, 1 / count), size=_RESAMPLES)
         means[:, label] = drawn @ of_class / count
-    values = [_correlation(_distances(resample), truth) for resample in means]
+    values = np.array([_correlation(_distances(resample), truth) for resample in means])
+    values = values[~np.isnan(values)]
+    if len(values) == 0:
+        return None
     low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
+
+
+def _with_gaps(
+    rows: tuple[tuple[float, ...], ...], present: Bool[np.ndarray, " classes"]
+) -> tuple[tuple[float, ...] | None, ...]:
+    """A row for each class: the next of `rows` where it is present, else None."""
+    remaining = iter(rows)
+    return tuple(next(remaining) if there else None for there in present)
 
 
 def _rows(
