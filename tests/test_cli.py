@@ -156,3 +156,22 @@ def test_a_checkpoint_of_another_architecture_is_refused(project, capsys):
     save_checkpoint(project / "artifacts" / RUN / "checkpoint.pth", content)
     error = _refused(capsys, "export", "--run", RUN)
     assert "other values of architectures.vit" in error
+
+
+@pytest.mark.parametrize("arguments", [("preset", "--list"), ("why", "records/fashion-reference/summary.json"), ("--help",)])
+def test_a_command_whose_output_nobody_reads_on_is_quiet(arguments):
+    with subprocess.Popen(
+        ["dino", *arguments],
+        cwd=Path(__file__).parents[1],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        process.stdout.close()
+        error = process.stderr.read()
+    assert (process.returncode, error) == (141, b"")
+
+
+def test_errors_that_nobody_reads_are_quiet_too():
+    shell = "dino preset --show nothing 2>&1 | true; exit ${PIPESTATUS[0]}"
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True)
+    assert (done.returncode in (1, 141), done.stderr) == (True, "")

@@ -3,6 +3,8 @@
 import argparse
 import importlib
 import os
+import select
+import signal
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -19,7 +21,31 @@ def main() -> None:
     """Entry point of the console script."""
     _use_the_checkout()
     set_environment()
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(_quiet_when_unread(sys.argv[1:]))
+
+
+def _quiet_when_unread(arguments: list[str]) -> int:
+    """The exit code of `dino`; without a word where nobody reads on, as behind `| head`."""
+    try:
+        try:
+            return run(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        unread = [stream for stream in (sys.stdout, sys.stderr) if _is_unread(stream.fileno())]
+        if not unread:
+            raise
+        for stream in unread:
+            # Python writes what is left when it ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return 128 + signal.SIGPIPE
+
+
+def _is_unread(descriptor: int) -> bool:
+    """Whether it is a pipe whose reader has gone."""
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def set_environment() -> None:
@@ -61,7 +87,7 @@ def _run_stage(options: argparse.Namespace, arguments: list[str]) -> int:
     launcher = os.environ.get("DINO_LAUNCHER", "local")
     if launcher not in ("local", "slurm"):
         raise DinoError(f"DINO_LAUNCHER: expected local or slurm, got {launcher}")
-    if launcher == "slurm" and not _is_switched_off(_parameters(), options.command):
+    if launcher == "slurm" and not _nothing_to_do(_parameters(), options.command):
         from dino.launch.settings import read_settings
 
         settings = read_settings(Path.cwd())
@@ -96,11 +122,12 @@ def _compute(options: argparse.Namespace, lock: AbstractContextManager[None]) ->
 
     project, parameters = Project(root=Path.cwd()), _parameters()
     run = parameters.run_named(options.run) if STAGES[options.command][1] else None
-    if run is not None and _is_switched_off(parameters, options.command):
+    reason = None if run is None else _nothing_to_do(parameters, options.command)
+    if run is not None and reason is not None:
         from dino.stages import switched_off
 
         with lock:
-            switched_off.execute(project, parameters, run, options.command)
+            switched_off.execute(project, parameters, run, options.command, reason)
         return
     stage = importlib.import_module(f"dino.stages.{options.command}")
     with lock:
@@ -116,8 +143,11 @@ def _parameters() -> "Parameters":
     return read_parameters(Path.cwd() / "params.yaml")
 
 
-def _is_switched_off(parameters: "Parameters", stage: str) -> bool:
-    return not getattr(getattr(parameters, stage, None), "enabled", True)
+def _nothing_to_do(parameters: "Parameters", stage: str) -> str | None:
+    from dino.core.paths import Project
+    from dino.stages.switched_off import nothing_to_do
+
+    return nothing_to_do(Project(root=Path.cwd()), parameters, stage)
 
 
 def _doctor(options: argparse.Namespace) -> int:

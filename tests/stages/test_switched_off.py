@@ -5,10 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 from workplace import PARAMETERS, PER_RUN, RUN
 
 from dino.cli import STAGES, run
+from dino.core.artifacts import read_json, write_json
+from dino.stages.switched_off import NEED_LABELS
 
 SWITCHES = ("linear", "linear_paper", "low_shot", "class_map", "finetune", "robustness")
 
@@ -44,3 +47,21 @@ def test_what_is_switched_off_costs_no_time(tmp_path):
         "sys.exit('torch' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
+
+
+@pytest.mark.parametrize("stage", NEED_LABELS)
+def test_without_labels_the_reason_is_written_without_loading_torch(tmp_path, stage):
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(PARAMETERS))
+    write_json(
+        tmp_path / "data" / "prepared" / "dataset.json", {"classes": [], "fingerprint": "ab" * 32}
+    )
+    script = (
+        "import sys\n"
+        "from dino.cli import run\n"
+        f"assert run([{stage!r}, '--run', '{RUN}']) == 0\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
+    results = tmp_path / "results" / "runs" / RUN
+    assert read_json(results / f"{stage}.json") == {"reason": "the data set has no labels"}
+    assert read_json(results / "provenance" / f"{stage}.json")["data"] == "ab" * 32
