@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dino.core.errors import ConfigurationError
+from dino.core.yaml_file import parse_yaml
 
 FOLDER = "presets"
 FIELDS = ("Source", "Run", "Cost", "Disk", "Expected")
@@ -41,7 +42,8 @@ def preset_names(root: Path) -> tuple[str, ...]:
 def read_preset(root: Path, name: str) -> Preset:
     """The preset that is called `name`.
 
-    Raises `ConfigurationError` for an unknown name and for a header that lacks a field.
+    Raises `ConfigurationError` for an unknown name, for a header that lacks a field, and for what
+    `parse_yaml` refuses.
     """
     names = preset_names(root)
     if name not in names:
@@ -51,6 +53,7 @@ def read_preset(root: Path, name: str) -> Preset:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: cannot be read as text ({error})") from None
+    parse_yaml(text, str(path))
     title, fields = _header(text)
     missing = [field for field in FIELDS if field not in fields]
     if missing:
