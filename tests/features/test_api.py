@@ -93,6 +93,8 @@ def test_sizes_are_those_of_the_folder_or_those_that_are_asked_for(tmp_path: Pat
     assert other.extract([Image.new("L", (20, 30))]).shape == (1, 16)
     with pytest.raises(ConfigurationError, match="resize_px: expected at least crop_px 8, got 4"):
         load_teacher(folder, resize_px=4)
+    with pytest.raises(ConfigurationError, match="a multiple of the teacher's patches of 4 px"):
+        load_teacher(folder, crop_px=3)
 
 
 def test_what_is_no_teacher_and_what_is_no_image_is_named(place: Path) -> None:

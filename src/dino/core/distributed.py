@@ -21,12 +21,12 @@ _LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 def rank() -> int:
     """Which of the processes this one is, counted from 0."""
-    return int(os.environ.get("RANK", "0"))
+    return _number("RANK", 0)
 
 
 def world_size() -> int:
     """How many processes train together."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    return _number("WORLD_SIZE", 1)
 
 
 def is_main() -> bool:
@@ -38,10 +38,17 @@ def cores() -> int:
     """How many cores this process may use: its part of those that the machine or job gives."""
     usable = len(os.sched_getaffinity(0))
     # SLURM says what was asked for each process, whether or not it binds them to cores
-    asked = os.environ.get("SLURM_CPUS_PER_TASK")
-    if asked is not None:
-        return min(int(asked), usable)
-    return max(1, usable // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    if "SLURM_CPUS_PER_TASK" in os.environ:
+        return max(1, min(_number("SLURM_CPUS_PER_TASK", usable), usable))
+    return max(1, usable // max(1, _number("LOCAL_WORLD_SIZE", 1)))
+
+
+def _number(name: str, otherwise: int) -> int:
+    """A number that a launcher has set, `otherwise` where there is none."""
+    text = os.environ.get(name, str(otherwise))
+    if not text.isdecimal():
+        raise ConfigurationError(f"{name}: expected a number in the environment, got {text!r}")
+    return int(text)
 
 
 @contextmanager
@@ -61,7 +68,7 @@ def process_group() -> Iterator[None]:
             "start the processes with torchrun, or unset WORLD_SIZE"
         )
     if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(_number("LOCAL_RANK", 0))
     dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     try:
         yield

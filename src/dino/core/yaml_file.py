@@ -31,7 +31,9 @@ _ALIKE = {
 }
 """How a value without quotes looks that is of this type for every reader."""
 _SWITCH = re.compile(r"(yes|on)|(no|off)", re.IGNORECASE)
-_OTHER_NUMBER = re.compile(r"[-+]?(?=[._]*[0-9])[0-9_.:]+([eE][-+]?[0-9_]+)?|[-+]?0[box][0-9a-fA-F_]+")
+_OTHER_NUMBER = re.compile(
+    r"[-+]?(?=[._]*[0-9])[0-9_.:]+([eE][-+]?[0-9_]+)?|[-+]?0[box][0-9a-fA-F_]+"
+)
 """Octal, hexadecimal, binary, with underscores, base 60: numbers for some readers."""
 _STRING = "tag:yaml.org,2002:str"
 

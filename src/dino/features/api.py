@@ -112,6 +112,12 @@ def load_teacher(
     resize_px = resize_px or math.floor(crop_px / seen["crop_pct"])
     if resize_px < crop_px:
         raise ConfigurationError(f"resize_px: expected at least crop_px {crop_px}, got {resize_px}")
+    patch_px = getattr(getattr(backbone, "patch_embed", None), "patch_size", None)
+    if patch_px is not None and any(crop_px % side_px for side_px in patch_px):
+        raise ConfigurationError(
+            f"crop_px: expected a multiple of the teacher's patches of {patch_px[0]} px, got "
+            f"{crop_px}"
+        )
     return Teacher(backbone, resize_px, crop_px, sha256_of_file(folder / WEIGHTS))
 
 

@@ -17,17 +17,28 @@ _SIGNALS = (signal.SIGTERM, signal.SIGUSR2)
 
 
 def processes_wanted() -> int:
-    """How many processes a training has here: DINO_PROCESSES, else one for each GPU, at least 1."""
+    """How many processes a training has here: DINO_PROCESSES, else one for each GPU, at least 1.
+
+    Raises `ConfigurationError` for what is no such number, and for more than the machine serves:
+    a GPU each or, without any, a core each.
+    """
     wanted = os.environ.get("DINO_PROCESSES")
-    if wanted is not None:
-        if not wanted.isdecimal() or int(wanted) < 1:
-            raise ConfigurationError(
-                f"DINO_PROCESSES: expected a number of processes, got {wanted!r}"
-            )
-        return int(wanted)
+    if wanted is not None and (not wanted.isdecimal() or int(wanted) < 1):
+        raise ConfigurationError(f"DINO_PROCESSES: expected a number of processes, got {wanted!r}")
+    if wanted == "1":
+        return 1
     import torch
 
-    return max(1, torch.cuda.device_count())
+    gpus = torch.cuda.device_count()
+    if wanted is None:
+        return max(1, gpus)
+    most, what = (gpus, "GPUs") if gpus else (len(os.sched_getaffinity(0)), "cores")
+    if int(wanted) > most:
+        raise ConfigurationError(
+            f"DINO_PROCESSES: expected at most {most}, since each process needs one of this "
+            f"machine's {most} {what}, got {wanted}"
+        )
+    return int(wanted)
 
 
 def run_processes(count: int, arguments: Sequence[str]) -> int:

@@ -4,8 +4,9 @@ import dataclasses
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
+from dino.core.configuration.number import NonNegativeInt, PositiveFloat, PositiveInt
 from dino.core.configuration.section import parse, section
 from dino.core.errors import ConfigurationError
 from dino.core.yaml_file import read_yaml

@@ -3,8 +3,9 @@
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
+from dino.core.configuration.number import Depth, ShareBelowOne, SidePx, Width
 from dino.core.configuration.section import section
 
 # vit_small_patch16_224, xcit_small_12_p8_224
@@ -53,13 +54,13 @@ class ArchitectureConfig:
 
     timm_name: str
     """Name in timm's registry, such as vit_small_patch16_224."""
-    image_size_px: PositiveInt = 224
+    image_size_px: SidePx = 224
     """Side of the square image that the positional embedding is made for."""
-    patch_size_px: PositiveInt | None = None
-    embed_dim: PositiveInt | None = None
-    depth: PositiveInt | None = None
-    num_heads: PositiveInt | None = None
-    drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    patch_size_px: SidePx | None = None
+    embed_dim: Width | None = None
+    depth: Depth | None = None
+    num_heads: Depth | None = None
+    drop_path: ShareBelowOne = 0.1
     """Stochastic depth of the student's last block (reference: 0.1); the teacher has none."""
     weights: WeightsConfig | None = None
     """A teacher to evaluate in place of one that is trained here: nothing is trained then."""

@@ -2,11 +2,11 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
+from dino.core.configuration.number import PositiveInt, ProperShare, SidePx
 from dino.core.configuration.section import section
 
-Mass = Annotated[float, Field(gt=0, lt=1)]
 Protocol = Literal["paper", "best_head_fixed", "mean_of_heads"]
 
 
@@ -17,7 +17,7 @@ class AttentionConfig:
     The first protocol with the first mass gives the headline.
     """
 
-    image_size_px: PositiveInt = 480
+    image_size_px: SidePx = 480
     """Side that an image is resized to before the teacher sees it; masks are scored there."""
     protocols: Annotated[tuple[Protocol, ...], Field(min_length=1)] = (
         "paper",
@@ -27,7 +27,7 @@ class AttentionConfig:
     """paper: the best head of each object, chosen with the truth; best_head_fixed: one head, the
     best of the training images; mean_of_heads: the mean of the heads' attention.
     """
-    masses: Annotated[tuple[Mass, ...], Field(min_length=1)] = (0.6, 0.8)
+    masses: Annotated[tuple[ProperShare, ...], Field(min_length=1)] = (0.6, 0.8)
     """Shares of the attention that a mask keeps (paper: 0.6 in its figure, 0.8 in its appendix)."""
     objects: Literal["foreground", "objects"] = "foreground"
     """foreground: all objects of an image are one; objects: each is scored, an image has their

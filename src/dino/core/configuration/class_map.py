@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
+from dino.core.configuration.number import PositiveFloat, PositiveInt, Seed
 from dino.core.configuration.section import section
 
 Classes = Annotated[tuple[str, ...], Field(min_length=1)]
@@ -21,11 +22,11 @@ class ClassMapConfig:
     split: Literal["train", "val", "test"] = "test"
     components: PositiveInt = 30
     """Of the PCA before t-SNE; at most one fewer than there are classes."""
-    perplexity: Annotated[float, Field(gt=0)] = 20
+    perplexity: PositiveFloat = 20
     """Of t-SNE; at most a third of the other classes."""
     superclasses: dict[str, Classes] | None = None
     """Name: its classes. Together all classes of the data set, each once; null: no comparison."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     """Of t-SNE and of the bootstrap."""
 
     @model_validator(mode="after")

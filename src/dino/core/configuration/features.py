@@ -2,8 +2,9 @@
 
 from typing import Literal, Self
 
-from pydantic import PositiveInt, model_validator
+from pydantic import model_validator
 
+from dino.core.configuration.number import Depth, PositiveInt, SidePx
 from dino.core.configuration.section import section
 
 
@@ -11,11 +12,11 @@ from dino.core.configuration.section import section
 class FeaturesConfig:
     """Image preprocessing and the layers whose [CLS] tokens are kept."""
 
-    resize_px: PositiveInt = 256
+    resize_px: SidePx = 256
     """Short side that an image is resized to (bicubic)."""
-    crop_px: PositiveInt = 224
+    crop_px: SidePx = 224
     """Side of the central square that the teacher sees."""
-    last_blocks: PositiveInt = 4
+    last_blocks: Depth = 4
     """[CLS] tokens are kept of this many last blocks (paper: 4 for ViT-S, 1 for ViT-B)."""
     batch_size: PositiveInt = 256
     """Images that a teacher sees at a time; changes speed, not features."""

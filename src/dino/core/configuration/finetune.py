@@ -1,14 +1,23 @@
 """Fine-tuning of a whole network on labelled images."""
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import model_validator
 
+from dino.core.configuration.number import (
+    LearningRate,
+    NonNegativeFloat,
+    PositiveInt,
+    PositiveShare,
+    Probability,
+    Seed,
+    ShareBelowOne,
+    SidePx,
+)
 from dino.core.configuration.section import section
 
 _POLICY = re.compile(r"(rand|augmix|original|originalr|v0|v0r|3a)(-[\w.]+)*")
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 @section
@@ -27,7 +36,7 @@ class FinetuneConfig:
     epochs: PositiveInt = 100
     batch_size: PositiveInt = 1024
     """Images in one step; what is left of an epoch below it is not used."""
-    learning_rate: PositiveFloat = 5e-4
+    learning_rate: LearningRate = 5e-4
     """Of the classifier, for a batch of 256 images; scaled linearly with the batch."""
     min_learning_rate: NonNegativeFloat = 1e-6
     """That the cosine falls to; not scaled with the batch."""
@@ -36,31 +45,31 @@ class FinetuneConfig:
     warmup_epochs: NonNegativeFloat = 5.0
     weight_decay: NonNegativeFloat = 0.05
     """Of everything that has two dimensions or more."""
-    layer_decay: Annotated[float, Field(gt=0, le=1)] = 0.65
+    layer_decay: PositiveShare = 0.65
     """Each layer's learning rate is that of the layer above times this."""
-    scratch_layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    scratch_layer_decay: PositiveShare = 1.0
     """The same for the network that starts from random weights, whose first layers must learn."""
-    drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    drop_path: ShareBelowOne = 0.1
     """Stochastic depth of the last block; it rises linearly with depth."""
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    label_smoothing: ShareBelowOne = 0.1
     mixup: NonNegativeFloat = 0.8
     """Both parameters of the beta distribution of mixup's shares; 0: no mixup."""
     cutmix: NonNegativeFloat = 1.0
     """The same for CutMix; where both are on, each batch takes either with equal chances."""
-    resize_px: PositiveInt = 256
+    resize_px: SidePx = 256
     """Short side that an image of val or test is resized to (bicubic)."""
-    crop_px: PositiveInt = 224
+    crop_px: SidePx = 224
     """Side of the square that the network sees, in training and after."""
-    crop_scale: tuple[Share, Share] = (0.08, 1.0)
+    crop_scale: tuple[PositiveShare, PositiveShare] = (0.08, 1.0)
     """Share of the area of a random resized crop."""
-    flip_probability: Share = 0.5
+    flip_probability: Probability = 0.5
     auto_augment: str | None = "rand-m9-mstd0.5-inc1"
     """A policy of timm: RandAugment of magnitude 9; null: none."""
-    erase_probability: Share = 0.25
+    erase_probability: Probability = 0.25
     """Of a rectangle of noise in the place of the pixels."""
     precision: Literal["auto", "float32", "bf16"] = "auto"
     """auto: bf16 where the processor computes it faster than float32, else float32."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     """Seed of the subset, the classifier's weights, the order and the augmentation."""
 
     @model_validator(mode="after")
@@ -73,10 +82,8 @@ class FinetuneConfig:
             raise ValueError(
                 f"expected warmup_epochs of at most epochs {self.epochs}, got {self.warmup_epochs}"
             )
-        if self.crop_scale[0] > self.crop_scale[1] or self.crop_scale[0] == 0:
-            raise ValueError(
-                f"expected crop_scale as [least, most] above 0, got {list(self.crop_scale)}"
-            )
+        if self.crop_scale[0] > self.crop_scale[1]:
+            raise ValueError(f"expected crop_scale as [least, most], got {list(self.crop_scale)}")
         if self.auto_augment is not None and not _POLICY.fullmatch(self.auto_augment):
             raise ValueError(
                 "expected auto_augment such as rand-m9-mstd0.5-inc1 or null, got "

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
+from dino.core.configuration.number import PositiveInt, VoteTemperature
 from dino.core.configuration.section import section
 
 
@@ -14,7 +15,7 @@ class KnnConfig:
     neighbours: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (10, 20, 100, 200)
     headline: PositiveInt = 20
     """The number of neighbours whose accuracy the tables show."""
-    temperature: Annotated[float, Field(ge=0.002)] = 0.07
+    temperature: VoteTemperature = 0.07
     """Of the votes exp(similarity / temperature), which overflow below 0.0015."""
 
     leave_one_out: bool = False

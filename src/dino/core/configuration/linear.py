@@ -2,8 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field
 
+from dino.core.configuration.number import LearningRate, PositiveInt, Seed
 from dino.core.configuration.section import section
 
 
@@ -16,9 +17,9 @@ class LinearConfig:
     epochs: PositiveInt = 100
     batch_size: PositiveInt = 1024
     """Images in one step over all devices (paper: 1024)."""
-    learning_rates: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] = (0.001,)
+    learning_rates: Annotated[tuple[LearningRate, ...], Field(min_length=1)] = (0.001,)
     """For a batch of 256 images, scaled linearly with the batch; the best on val is reported."""
     average_pool: bool = False
     """Add the mean patch token; needs features.last_blocks 1 (paper: for ViT-B)."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     """Seed of the initial weights and of the order of the images."""

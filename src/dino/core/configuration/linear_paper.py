@@ -2,11 +2,16 @@
 
 from typing import Annotated, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
+from dino.core.configuration.number import (
+    LearningRate,
+    PositiveInt,
+    PositiveShare,
+    Probability,
+    Seed,
+)
 from dino.core.configuration.section import section
-
-Share = Annotated[float, Field(gt=0, le=1)]
 
 
 @section
@@ -21,14 +26,14 @@ class LinearPaperConfig:
     epochs: PositiveInt = 100
     batch_size: PositiveInt = 1024
     """Images in one step over all devices (paper: 1024)."""
-    learning_rates: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] = (0.001,)
+    learning_rates: Annotated[tuple[LearningRate, ...], Field(min_length=1)] = (0.001,)
     """For a batch of 256 images, scaled linearly with the batch; the best on val is reported."""
     average_pool: bool = False
     """Add the mean patch token; needs features.last_blocks 1 (paper: for ViT-B)."""
-    scale: tuple[Share, Share] = (0.08, 1.0)
+    scale: tuple[PositiveShare, PositiveShare] = (0.08, 1.0)
     """Range of a crop's share of the image's area."""
-    flip_probability: Annotated[float, Field(ge=0, le=1)] = 0.5
-    seed: Annotated[int, Field(ge=0)] = 0
+    flip_probability: Probability = 0.5
+    seed: Seed = 0
     """Seed of the initial weights, of the order of the images and of their crops."""
 
     @model_validator(mode="after")

@@ -2,11 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field
 
+from dino.core.configuration.number import PositiveFloat, PositiveInt, PositiveShare, Seed
 from dino.core.configuration.section import section
-
-Share = Annotated[float, Field(gt=0, le=1)]
 
 
 @section
@@ -15,7 +14,7 @@ class LowShotConfig:
 
     enabled: bool = True
     """False: not computed, which the result then says."""
-    fractions: Annotated[tuple[Share, ...], Field(min_length=1)] = (0.01, 0.1)
+    fractions: Annotated[tuple[PositiveShare, ...], Field(min_length=1)] = (0.01, 0.1)
     """Shares of the training images whose labels are used (paper: 1 % and 10 %)."""
     draws: PositiveInt = 5
     """Independent stratified draws of each share."""
@@ -23,5 +22,5 @@ class LowShotConfig:
     """C of scikit-learn's logistic regression: the larger, the weaker the L2 penalty."""
     max_iterations: PositiveInt = 2000
     """Of the solver; a fit that needs more is an error."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     """Seed of the draws."""

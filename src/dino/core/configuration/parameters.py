@@ -6,7 +6,7 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, NonNegativeInt, model_validator
+from pydantic import Field, model_validator
 
 from dino.core.configuration.architecture import ArchitectureConfig
 from dino.core.configuration.attention import AttentionConfig
@@ -17,6 +17,7 @@ from dino.core.configuration.knn import KnnConfig
 from dino.core.configuration.linear import LinearConfig
 from dino.core.configuration.linear_paper import LinearPaperConfig
 from dino.core.configuration.low_shot import LowShotConfig
+from dino.core.configuration.number import Seed
 from dino.core.configuration.prepare import PrepareConfig
 from dino.core.configuration.pretrain import PretrainConfig
 from dino.core.configuration.robustness import RobustnessConfig
@@ -34,7 +35,7 @@ class RunsConfig:
     architecture: Annotated[tuple[str, ...], Field(min_length=1)]
     variant: Annotated[tuple[str, ...], Field(min_length=1)]
     """Names in `variants`."""
-    seed: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
+    seed: Annotated[tuple[Seed, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _runs_are_different(self) -> Self:
@@ -51,7 +52,7 @@ class Run:
 
     architecture: str
     variant: str
-    seed: NonNegativeInt
+    seed: Seed
 
     @property
     def name(self) -> str:

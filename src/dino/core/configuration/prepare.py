@@ -1,9 +1,10 @@
 """Which images a project trains on and how they are split and stored."""
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
+from dino.core.configuration.number import PositiveInt, Seed, SidePx
 from dino.core.configuration.section import section
 
 SourceName = Literal[
@@ -85,17 +86,17 @@ class PrepareConfig:
     """Keep at most this many training images, stratified; null keeps all."""
     max_test_images: PositiveInt | None = None
     """Keep at most this many test images, stratified; null keeps all."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     """Seed of the split."""
     storage: Literal["copy", "pack", "index"] = "copy"
     """copy: the files' bytes as they came; pack: resized and encoded anew; index: the originals
     stay where they are.
     """
-    pack_short_side_px: PositiveInt = 256
+    pack_short_side_px: SidePx = 256
     """With pack: the short side of larger images; smaller ones keep their size."""
     pack_format: Literal["jpeg", "png"] = "jpeg"
     """With pack."""
-    min_side_px: PositiveInt = 1
+    min_side_px: SidePx = 1
     """Images with a shorter side are quarantined."""
     max_pixels: PositiveInt = 178_956_970
     """Images of more pixels are quarantined unread: where Pillow suspects an attack."""

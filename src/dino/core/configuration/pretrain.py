@@ -2,19 +2,22 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    Field,
+from pydantic import Field, Strict, model_validator
+
+from dino.core.configuration.number import (
+    Depth,
+    LearningRate,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    model_validator,
+    Probability,
+    SidePx,
+    Temperature,
+    Width,
 )
-
 from dino.core.configuration.section import section
 
-Probability = Annotated[float, Field(ge=0, le=1)]
-Momentum = Annotated[float, Field(ge=0, le=1)]
 Range = tuple[PositiveFloat, PositiveFloat]
 
 
@@ -22,9 +25,9 @@ Range = tuple[PositiveFloat, PositiveFloat]
 class CropsConfig:
     """Multi-crop augmentation: two global crops and several local ones of each image."""
 
-    global_size_px: PositiveInt = 224
-    local_size_px: PositiveInt = 96
-    local_crops: NonNegativeInt = 8
+    global_size_px: SidePx = 224
+    local_size_px: SidePx = 96
+    local_crops: Annotated[int, Strict(), Field(ge=0, le=256)] = 8
     global_scale: Range = (0.4, 1.0)
     """Smallest and largest share of the image's area that a global crop covers."""
     local_scale: Range = (0.05, 0.4)
@@ -33,7 +36,7 @@ class CropsConfig:
     brightness: NonNegativeFloat = 0.4
     contrast: NonNegativeFloat = 0.4
     saturation: NonNegativeFloat = 0.2
-    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.1
+    hue: Annotated[float, Strict(), Field(ge=0, le=0.5)] = 0.1
     grey_probability: Probability = 0.2
     blur_radius_px: Range = (0.1, 2.0)
     """Smallest and largest radius of the Gaussian blur."""
@@ -58,11 +61,11 @@ class CropsConfig:
 class HeadConfig:
     """Projection head: an MLP to an L2-normalised bottleneck, then weight-normalised prototypes."""
 
-    out_dim: PositiveInt = 65536
+    out_dim: Annotated[int, Strict(), Field(ge=2, le=2**24)] = 65536
     """Number of prototypes K."""
-    hidden_dim: PositiveInt = 2048
-    bottleneck_dim: PositiveInt = 256
-    layers: PositiveInt = 3
+    hidden_dim: Width = 2048
+    bottleneck_dim: Width = 256
+    layers: Depth = 3
     batch_norm: bool = False
     predictor: bool = False
     """Give the student a two-layer MLP more, between bottleneck and L2 normalisation, as BYOL has
@@ -82,11 +85,11 @@ class LossConfig:
     """What keeps the teacher's distributions apart: the moving mean of its scores, or a
     normalisation over the batch, of three iterations or of one (paper: table 8 and appendix D).
     """
-    student_temperature: PositiveFloat = 0.1
-    teacher_temperature: PositiveFloat = 0.04
-    warmup_teacher_temperature: PositiveFloat = 0.04
+    student_temperature: Temperature = 0.1
+    teacher_temperature: Temperature = 0.04
+    warmup_teacher_temperature: Temperature = 0.04
     warmup_teacher_temperature_epochs: NonNegativeInt = 0
-    center_momentum: Momentum = 0.9
+    center_momentum: Probability = 0.9
 
 
 @section
@@ -94,7 +97,7 @@ class OptimizerConfig:
     """Optimizer and the schedules of its learning rate and weight decay."""
 
     name: Literal["adamw", "sgd", "lars"] = "adamw"
-    learning_rate: PositiveFloat = 5e-4
+    learning_rate: LearningRate = 5e-4
     """For a batch of 256 images; scaled linearly with the global batch."""
     min_learning_rate: NonNegativeFloat = 1e-6
     """Not scaled with the batch."""
@@ -116,7 +119,7 @@ class TeacherConfig:
     """student_copy: the student of this very step; previous_iteration and previous_epoch: as it
     was one step or epoch ago; fixed: a trained network, as in classical distillation.
     """
-    momentum: Momentum = 0.996
+    momentum: Probability = 0.996
     """At the start; rises to 1 by a cosine."""
     checkpoint: str | None = None
     """For fixed: the training checkpoint, of this project or of the reference, whose teacher
@@ -139,7 +142,7 @@ class CheckpointsConfig:
 
     minutes: PositiveFloat = 2
     """Time between two checkpoints: what is lost, at most, when a machine dies."""
-    keep: Annotated[int, Field(ge=2)] = 2
+    keep: Annotated[int, Strict(), Field(ge=2, le=1000)] = 2
     """How many of the newest are kept: with a damaged one, the one before it is used."""
     milestone_epochs: NonNegativeInt = 0
     """Every so many epochs one is kept for good; 0: none."""

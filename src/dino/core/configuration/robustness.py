@@ -1,9 +1,6 @@
 """k-NN classification of corrupted images."""
 
-from typing import Annotated
-
-from pydantic import Field, PositiveInt
-
+from dino.core.configuration.number import PositiveInt, Seed, VoteTemperature
 from dino.core.configuration.section import section
 
 
@@ -16,7 +13,7 @@ class RobustnessConfig:
     images: PositiveInt = 2000
     """Number of test images, spread evenly over the split; every one in every corruption."""
     neighbours: PositiveInt = 20
-    temperature: Annotated[float, Field(ge=0.002)] = 0.07
+    temperature: VoteTemperature = 0.07
     """Of the votes exp(similarity / temperature), which overflow below 0.0015."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     """Seed of the noise."""

@@ -8,6 +8,7 @@ from pydantic.dataclasses import dataclass
 from dino.core.errors import ConfigurationError
 
 T = TypeVar("T")
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {}
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
@@ -25,9 +26,12 @@ def parse(cls: type[T], values: Any, where: str) -> T:
     expected and what came.
     """
     try:
-        return TypeAdapter(cls).validate_python({} if values is None else values)
+        if cls not in _ADAPTERS:
+            _ADAPTERS[cls] = TypeAdapter(cls)
+        parsed: T = _ADAPTERS[cls].validate_python({} if values is None else values)
     except ValidationError as error:
         raise ConfigurationError(_one_line(error, where)) from None
+    return parsed
 
 
 def _one_line(error: ValidationError, where: str) -> str:
@@ -40,6 +44,9 @@ def _one_line(error: ValidationError, where: str) -> str:
         message = f"{path}: this key is required"
     else:
         expected = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-        message = f"{path}: {expected} (got {first['input']!r})"
+        message = f"{path}: {expected}"
+        # the checks of whole sections say themselves what came
+        if first["type"] != "value_error":
+            message += f" (got {first['input']!r})"
     others = len(problems) - 1
     return message + (f" (and {others} more problem{'s' * (others > 1)})" if others else "")
