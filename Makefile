@@ -7,13 +7,14 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce bench soak test lint check format lock
+.PHONY: help setup reproduce bench soak test test-fast lint check format lock
 
 help:
 	@echo "make reproduce  data, pretraining, evaluation, tables and figures of params.yaml"
 	@echo "make bench      speed and memory beside a textbook implementation: results/benchmarks.md"
 	@echo "make soak       a training killed at random, and disturbed on SLURM: results/soak*.md"
-	@echo "make test       the test suite"
+	@echo "make test       the test suite, two tests at a time (WORKERS=2)"
+	@echo "make test-fast  the tests of a few seconds: without SLURM, browser and workflow"
 	@echo "make lint       style, types, layers, workflow"
 	@echo "make check      test and lint: what CI runs"
 	@echo "make format     rewrite the sources in the project's style"
@@ -57,8 +58,13 @@ soak: $(VENV)/installed-dev
 
 # ---- checks
 
+WORKERS ?= 2
+
 test: $(VENV)/installed-dev
-	pytest
+	pytest -n $(WORKERS)
+
+test-fast: $(VENV)/installed-dev
+	pytest -n $(WORKERS) -m "not slow"
 
 # no cache: which imports are our own depends on the folders here, which the cache does not see
 lint: $(VENV)/installed-dev

@@ -3,6 +3,7 @@
 python tests/reporting/browser.py results/report.html docs/report.png    # the README's picture
 """
 
+import fcntl
 import io
 import json
 import os
@@ -36,6 +37,8 @@ FLAGS = (
     "--host-resolver-rules=MAP * ~NOTFOUND",
 )
 QUIET_S = 120
+APT_LOCK = Path("/tmp/dino-tests-apt.lock")
+"""tests/slurm/cluster.sh installs packages too, perhaps now."""
 
 
 class Missing(Exception):  # noqa: N818
@@ -50,15 +53,17 @@ def install() -> None:
         raise Missing(f"no {' and '.join(COMMANDS)}: as root, apt-get install {' '.join(PACKAGES)}")
     quiet: dict[str, Any] = {"capture_output": True, "text": True, "timeout": 5 * QUIET_S}
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    try:
-        subprocess.run(["apt-get", "update", "-qq"], **quiet)
-        done = subprocess.run(
-            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *PACKAGES],
-            env=environment,
-            **quiet,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise Missing(f"chromium cannot be installed: {error}") from None
+    with APT_LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            subprocess.run(["apt-get", "update", "-qq"], **quiet)
+            done = subprocess.run(
+                ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *PACKAGES],
+                env=environment,
+                **quiet,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise Missing(f"chromium cannot be installed: {error}") from None
     if done.returncode:
         raise Missing(f"chromium cannot be installed: {' '.join(done.stderr.split())}")
 

@@ -75,9 +75,13 @@ install_packages() {
     trap 'rm -f /usr/sbin/policy-rc.d' EXIT
   fi
   mkdir -p "$STATE/log"
+  # tests/reporting/browser.py installs chromium, perhaps now
+  exec 9>/tmp/dino-tests-apt.lock
+  flock 9
   apt-get update -qq >>"$STATE/log/apt.log" 2>&1 || true
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $PACKAGES \
     >>"$STATE/log/apt.log" 2>&1 || { tail -n 5 "$STATE/log/apt.log" >&2; exit 1; }
+  exec 9>&-
 }
 
 configure() {
