@@ -10,13 +10,20 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from dino.reporting.figures.accuracy import accuracy
 from dino.reporting.figures.attention_maps import attention_maps
 from dino.reporting.figures.attention_ranking import attention_ranking
 from dino.reporting.figures.catalogue import all_pictures
 from dino.reporting.figures.class_map import class_map
 from dino.reporting.figures.collapse import collapse
 from dino.reporting.figures.robustness import robustness
-from dino.reporting.figures.training_curves import MAX_CURVES, POINTS_PER_CURVE, drawn, thinned
+from dino.reporting.figures.training_curves import (
+    MAX_CURVES,
+    POINTS_PER_CURVE,
+    drawn,
+    thinned,
+    training_curves,
+)
 from dino.reporting.picture import Picture, house_style
 from dino.reporting.results import Results
 from dino.reporting.summary import summarise
@@ -68,9 +75,10 @@ def test_captions_and_alternatives_carry_numbers(pictures: dict[str, Picture]) -
 
 
 def test_missing_accuracies_are_a_figure_that_says_why(no_labels: Results) -> None:
-    pictures = _pictures(no_labels)
-    assert "the data set has no labels" in pictures["accuracy"].alternative
-    assert Image.open(io.BytesIO(pictures["accuracy"].png)).width == 1500
+    with house_style():
+        picture = accuracy(no_labels, summarise(no_labels))
+    assert "the data set has no labels" in picture.alternative
+    assert Image.open(io.BytesIO(picture.png)).width == 1500
 
 
 def test_missing_attention_is_a_figure_that_says_why(no_attention: Results) -> None:
@@ -231,8 +239,13 @@ def test_thinning_averages_equal_stretches_and_keeps_short_logs() -> None:
 def test_runs_that_were_not_trained_here_are_left_out_by_name(results: Results) -> None:
     first, second = results.runs[:2]
     untrained = replace(first, log=first.log.iloc[:0])
-    some = _pictures(replace(results, runs=(untrained, second)))["training_curves"]
+    some = _training_curves(replace(results, runs=(untrained, second)))
     assert f"Not trained here: {first.name}." in some.caption
     assert f"{second.name}: the loss goes" in some.alternative
-    none = _pictures(replace(results, runs=(untrained,)))["training_curves"]
+    none = _training_curves(replace(results, runs=(untrained,)))
     assert none.alternative == f"Nine empty plots. Not trained here: {first.name}."
+
+
+def _training_curves(results: Results) -> Picture:
+    with house_style():
+        return training_curves(results, summarise(results), prototypes=1024)
