@@ -8,7 +8,6 @@ preparations look different to DVC.
 """
 
 import hashlib
-import io
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +21,7 @@ from PIL import Image
 
 from dino.core.artifacts import read_json
 from dino.core.errors import DataError
-from dino.data.decoding import UnreadableImageError, decoded
+from dino.data.decoding import UnreadableImageError, decoded, decoded_mask
 
 Split = Literal["train", "val", "test"]
 MANIFEST = "manifest.parquet"
@@ -169,7 +168,7 @@ class PreparedDataset:
         encoded = self._images.column("mask")[index]
         if not encoded.is_valid:
             return None
-        mask = Image.open(io.BytesIO(memoryview(encoded.as_buffer())))
+        mask = decoded_mask(memoryview(encoded.as_buffer()))
         pixels = np.asarray(mask)
         return pixels.astype(np.uint8) if mask.mode == "1" else pixels
 

@@ -8,7 +8,7 @@ from typing import Any
 from PIL import Image
 
 from dino.core.configuration.prepare import PrepareConfig
-from dino.data.decoding import UnreadableImageError, decoded
+from dino.data.decoding import UnreadableImageError, decoded, decoded_mask
 from dino.data.source import SourceImage, png
 from dino.data.splitting import Assignment
 
@@ -32,6 +32,7 @@ class Rejected:
 
     id: str
     split: str
+    """It was drawn for; empty: for none."""
     reason: str
 
 
@@ -78,12 +79,12 @@ def examine(
 
 def _checked_mask(item: SourceImage, image: Image.Image) -> bytes | None:
     if item.mask is not None:
-        with Image.open(io.BytesIO(item.mask)) as mask:
-            if mask.size != image.size:
-                raise UnreadableImageError(
-                    f"its mask has {mask.width} by {mask.height} pixels, the image "
-                    f"{image.width} by {image.height}"
-                )
+        mask = decoded_mask(item.mask)
+        if mask.size != image.size:
+            raise UnreadableImageError(
+                f"its mask has {mask.width} by {mask.height} pixels, the image "
+                f"{image.width} by {image.height}"
+            )
     return item.mask
 
 
@@ -96,8 +97,7 @@ def _packed(
         width, height = (max(1, round(side * factor)) for side in image.size)
         image = image.resize((width, height), Image.Resampling.BICUBIC)
         if mask is not None:
-            with Image.open(io.BytesIO(mask)) as whole:
-                mask = png(whole.resize((width, height), Image.Resampling.NEAREST))
+            mask = png(decoded_mask(mask).resize((width, height), Image.Resampling.NEAREST))
     if config.pack_format == "png":
         return image, png(image), mask
     stream = io.BytesIO()

@@ -98,8 +98,10 @@ class PrepareConfig:
     """With pack."""
     min_side_px: SidePx = 1
     """Images with a shorter side are quarantined."""
-    max_pixels: PositiveInt = 178_956_970
-    """Images of more pixels are quarantined unread: where Pillow suspects an attack."""
+    max_pixels: Annotated[int, Field(ge=1, le=178_956_970)] = 178_956_970
+    """Images of more pixels are quarantined unread. At most where Pillow suspects an attack, and
+    works on no image any more.
+    """
     strict: bool = False
     """Whether quarantined images, and equal images in two splits, are an error."""
 

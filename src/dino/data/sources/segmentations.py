@@ -1,6 +1,5 @@
 """Data sets with true masks: Oxford-IIIT Pet and PASCAL VOC 2012."""
 
-import io
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from dino.core.errors import DataError
-from dino.data.decoding import UnreadableImageError
+from dino.data.decoding import UnreadableImageError, decoded_mask
 from dino.data.source import Source, SourceSplit, png
 from dino.data.sources.archives import Archive, located
 from dino.data.sources.files import ImageFile, split_of_files
@@ -119,11 +118,9 @@ def mask_of_bytes(
 ) -> bytes:
     """An image file of a mask as an 8-bit PNG of `objects` of its values or palette indices."""
     try:
-        with Image.open(io.BytesIO(encoded)) as mask:
-            pixels = np.asarray(mask)
-    # decoders of damaged files raise errors of any type
-    except Exception as error:
-        raise UnreadableImageError(f"its mask cannot be decoded: {error}") from None
+        pixels = np.asarray(decoded_mask(encoded))
+    except UnreadableImageError as error:
+        raise UnreadableImageError(f"its mask: {error}") from None
     if pixels.ndim != 2 or pixels.dtype not in (np.uint8, np.bool_):
         raise UnreadableImageError("its mask is not grey, with a byte for each pixel")
     return png(Image.fromarray(objects(pixels.astype(np.uint8))))
