@@ -106,3 +106,30 @@ def test_without_a_network_the_error_says_what_to_do(tmp_path):
     with pytest.raises(DataError, match=r"set prepare\.path in params\.yaml") as caught:
         huggingface(None, config, tmp_path / "downloads")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "labels"),
+    [
+        ("int64", [4, -1, None, 2, 4]),
+        ("float32", [4.0, -1.0, float("nan"), 2.0, 4.0]),
+        ("string", ["4", "-1", " ", "2", "4"]),
+    ],
+)
+def test_minus_one_is_no_class(tmp_path, files, kind, labels):
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.Value(kind)})
+    table = datasets.Dataset.from_dict({"image": files, "label": labels}, features)
+    datasets.DatasetDict(train=table).save_to_disk(str(tmp_path / "saved"))
+    config = HuggingfaceConfig(test_split=None)
+    source = huggingface(tmp_path / "saved", config, tmp_path / "downloads")
+    assert [float(name) for name in source.classes] == [2, 4]
+    assert source.train.labels.tolist() == [1, -1, -1, 0, 1]
+
+
+def test_what_is_no_label_is_refused(tmp_path, files):
+    for name, labels in (("negative", [0, 1, -2, 0, 1]), ("list", [[0], [1], [0], [1], []])):
+        table = datasets.Dataset.from_dict({"image": files, "label": labels})
+        table = table.cast_column("image", datasets.Image())
+        datasets.DatasetDict(train=table).save_to_disk(str(tmp_path / name))
+        with pytest.raises(DataError, match=r"column 'label': expected .*, got (-2|\[0\])"):
+            huggingface(tmp_path / name, HuggingfaceConfig(test_split=None), tmp_path)

@@ -1,4 +1,5 @@
 import io
+import math
 
 import pandas as pd
 import pytest
@@ -6,6 +7,7 @@ from PIL import Image
 
 from dino.core.configuration.prepare import ColumnsConfig
 from dino.core.errors import DataError
+from dino.data.decoding import UnreadableImageError
 from dino.data.sources.table import manifest
 
 COLUMNS = ColumnsConfig()
@@ -69,3 +71,46 @@ def test_bad_tables_are_one_clear_line(tmp_path, text, message):
     with pytest.raises(DataError, match=message) as caught:
         manifest(tmp_path / "m.csv", COLUMNS)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("missing", ["-1", "-1.0", " -1", "", " ", "NaN", "nan", "null"])
+def test_a_label_of_minus_one_or_none_is_no_class(tmp_path, images, missing):
+    rows = [f"{name},{label}\n" for name, label in zip(images, ("7", missing, "NA"), strict=False)]
+    (tmp_path / "m.csv").write_text("path,label\n" + "".join(rows))
+    source = manifest(tmp_path / "m.csv", COLUMNS)
+    assert source.classes == ("7", "NA")
+    assert source.train.labels.tolist() == [0, -1, 1]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [1, -1, 0, -1],
+        [1.0, -1.0, 0.0, math.nan],
+        ["1", "-1", "0", None],
+        pd.array([1, -1, 0, None], "Int64"),
+        pd.array([1, -1, 0, None], "int32[pyarrow]"),
+    ],
+)
+def test_minus_one_is_unlabelled_in_parquet_of_any_type(tmp_path, images, labels):
+    pd.DataFrame({"path": images, "label": labels}).to_parquet(tmp_path / "m.parquet")
+    source = manifest(tmp_path / "m.parquet", COLUMNS)
+    assert source.classes == ("0", "1")
+    assert source.train.labels.tolist() == [1, -1, 0, -1]
+
+
+@pytest.mark.parametrize("label", ["-2", "-1.5", "-inf"])
+def test_other_negative_numbers_are_refused(tmp_path, images, label):
+    (tmp_path / "m.csv").write_text(f"path,label\n{images[0]},0\n{images[1]},{label}\n")
+    with pytest.raises(DataError, match=rf"column 'label': expected a name .* got {label}$"):
+        manifest(tmp_path / "m.csv", COLUMNS)
+
+
+def test_a_path_that_can_be_none_is_for_the_quarantine(tmp_path, images):
+    (tmp_path / "m.csv").write_bytes(f"path\n{images[0]}\n{'x' * 300}.png\n".encode())
+    source = manifest(tmp_path / "m.csv", COLUMNS)
+    with pytest.raises(OSError, match="File name too long"):
+        source.train.read(1)
+    pd.DataFrame({"path": ["a\0.png"]}).to_parquet(tmp_path / "m.parquet")
+    with pytest.raises(UnreadableImageError, match="not the path of a file"):
+        manifest(tmp_path / "m.parquet", COLUMNS).train.read(0)

@@ -1,6 +1,7 @@
 """Any image data set in Hugging Face's formats, from the hub or from a folder."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from dino.core.configuration.prepare import HuggingfaceConfig
 from dino.core.errors import DataError
 from dino.data.decoding import UnreadableImageError
 from dino.data.source import Source, SourceImage, SourceSplit
+from dino.data.sources.labels import named_classes, numbered
 from dino.data.sources.segmentations import mask_of_bytes
 
 if TYPE_CHECKING:
@@ -81,7 +83,8 @@ def _split(splits: Any, name: str, config: HuggingfaceConfig, title: str) -> Sou
     labels = np.full(len(split), -1, dtype=np.int64)
     if config.label_column is not None:
         _check_column(split, config.label_column, title)
-        labels = _numbered(split, config.label_column, splits[config.train_split])
+        column, train = config.label_column, splits[config.train_split]
+        labels = _numbered(split, column, train, title)
 
     def read(index: int) -> SourceImage:
         row = split[index]
@@ -119,22 +122,32 @@ def _classes(train: "Dataset", config: HuggingfaceConfig, title: str) -> tuple[s
     feature = train.features[config.label_column]
     if isinstance(feature, datasets.ClassLabel):
         return tuple(feature.names)
-    return tuple(str(value) for value in _values(train, config.label_column))
+    column = config.label_column
+    return tuple(str(value) for value in _values(train, column, title))
 
 
-def _values(train: "Dataset", column: str) -> list[Any]:
-    return sorted({value for value in train.unique(column) if value is not None})
+def _values(train: "Dataset", column: str, title: str) -> list[Any]:
+    named = named_classes(_cells(train, column), f"{title}, column {column!r}")
+    return sorted({value for value in named if value is not None})
 
 
-def _numbered(split: "Dataset", column: str, train: "Dataset") -> np.ndarray:
+def _cells(split: "Dataset", column: str) -> list[Any]:
+    if split._indices is None:
+        return list(split.data.column(column).to_pylist())
+    return list(split[column][:])
+
+
+def _numbered(split: "Dataset", column: str, train: "Dataset", title: str) -> np.ndarray:
     """The class index of each row; -1 where there is no label, or one that `train` lacks."""
     import datasets
 
-    values = split.data.column(column).to_pylist() if split._indices is None else split[column][:]
-    if isinstance(split.features[column], datasets.ClassLabel):
-        return np.array([-1 if value is None else value for value in values], dtype=np.int64)
-    index = {value: label for label, value in enumerate(_values(train, column))}
-    return np.array([index.get(value, -1) for value in values], dtype=np.int64)
+    cells, feature = _cells(split, column), split.features[column]
+    if isinstance(feature, datasets.ClassLabel):
+        classes: Sequence[Any] = range(feature.num_classes)
+    else:
+        classes = _values(train, column, title)
+    named = named_classes(cells, f"{title}, column {column!r}")
+    return np.array(numbered(named, classes), dtype=np.int64)
 
 
 def _check_column(split: "Dataset", column: str, title: str) -> None:

@@ -1,7 +1,9 @@
 """A manifest of the user's own: a CSV or Parquet file with a row for each image."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,7 @@ from dino.core.configuration.prepare import ColumnsConfig
 from dino.core.errors import DataError
 from dino.data.source import Source
 from dino.data.sources.files import ImageFile, split_of_files
+from dino.data.sources.labels import UNLABELLED, named_classes, numbered
 from dino.data.sources.segmentations import mask_file
 
 SPLITS = ("train", "val", "test")
@@ -38,13 +41,13 @@ def manifest(path: Path, columns: ColumnsConfig) -> Source:
         raise DataError(
             f"{path}: expected train, val or test in column {columns.split!r}, got {unknown[0]!r}"
         )
-    classes, labels = _labels(table, columns.label)
+    classes, labels = _labels(table, columns.label, f"{path}, column {columns.label!r}")
     masks = table.get(columns.mask, pd.Series(np.nan, index=table.index))
     files = [
         ImageFile(
             path=str(file),
             label=label,
-            mask=None if pd.isna(mask) else partial(mask_file, path.parent / str(mask)),
+            mask=_mask_reader(path.parent, mask),
         )
         for file, label, mask in zip(paths, labels, masks, strict=True)
     ]
@@ -64,17 +67,22 @@ def manifest(path: Path, columns: ColumnsConfig) -> Source:
     )
 
 
-def _labels(table: pd.DataFrame, column: str) -> tuple[tuple[str, ...], list[int]]:
+def _mask_reader(folder: Path, cell: Any) -> Callable[[], bytes] | None:
+    if pd.isna(cell) or not str(cell).strip():
+        return None
+    return partial(mask_file, folder / str(cell))
+
+
+def _labels(table: pd.DataFrame, column: str, title: str) -> tuple[tuple[str, ...], list[int]]:
     if column not in table:
-        return (), [-1] * len(table)
+        return (), [UNLABELLED] * len(table)
     values = table[column]
     if pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
         # integers, beside which empty cells were
         values = values.astype("Int64")
-    known = sorted(set(values.dropna()), key=_order)
-    index = {value: label for label, value in enumerate(known)}
-    labels = [-1 if pd.isna(value) else index[value] for value in values]
-    return tuple(str(value) for value in known), labels
+    named = named_classes(values, title)
+    known = sorted({value for value in named if value is not None}, key=_order)
+    return tuple(str(value) for value in known), numbered(named, known)
 
 
 def _order(name: object) -> tuple[int, str]:
@@ -88,7 +96,7 @@ def _table(path: Path) -> pd.DataFrame:
         if path.suffix.lower() == ".parquet":
             table = pd.read_parquet(path)
         else:
-            # names such as NA and null are names; an empty cell is none
+            # NA is a name, perhaps of a country
             table = pd.read_csv(
                 path,
                 dtype=str,
