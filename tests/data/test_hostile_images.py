@@ -11,18 +11,25 @@ from dino.core.errors import DataError
 from dino.data.dataset import PreparedDataset
 from dino.data.preparation import prepare
 from dino.data.sources.catalogue import open_source
+from dino.data.splitting import assigned
 
 BAD = {
     "truncated.jpg": "truncated",
     "empty.png": "the file is empty",
     "text.jpg": "not an image file that Pillow knows",
-    "bomb.png": "20000 by 20000 pixels are more than max_pixels",
+    "bomb.png": "too many pixels",
     "gone.jpg": "No such file or directory",
     "folder.jpg": "Is a directory",
     "forbidden.jpg": "Permission denied",
 }
 GOOD = ("cmyk.jpg", "sixteen bits.png", "palette.png", "turned.jpg", "dot.png", "film.gif")
-NAMES = ("with space.png", 'it\'s "quoted", really.png', "ünï-漢字.png", "comma,new\nline.png")
+NAMES = (
+    "with space.png",
+    'it\'s "quoted", really.png',
+    "ünï-漢字.png",
+    "comma,new\nline.png",
+    "a\rb.png",
+)
 
 
 @pytest.fixture
@@ -124,6 +131,32 @@ def test_strict_makes_the_quarantine_an_error_and_loses_nothing(folder, tmp_path
         patch.setattr("dino.data.preparation.shutil.rmtree", lambda *_, **__: None)
         prepare(source, config, tmp_path / "prepared", work)
     assert {path: path.stat().st_mtime_ns for path in parts} == parts
+
+
+def test_the_quarantine_names_the_split_that_an_image_was_drawn_for(folder, tmp_path, image_file):
+    image_file(folder / "in no class.png", seed=300)
+    config = _config(folder)
+    source = open_source(config, tmp_path)
+    drawn = {
+        assignment.source.ids[position]: assignment.split
+        for assignment in assigned(source, config)
+        for position in assignment.chosen
+    }
+    assert "in no class.png" not in drawn
+    _prepare(folder, tmp_path)
+    rows = _rows(tmp_path / "prepared" / "quarantine.csv")
+    assert {row["id"]: row["split"] for row in rows} == {
+        row["id"]: drawn.get(row["id"], "") for row in rows
+    }
+    assert len({row["split"] for row in rows}) > 2
+
+
+def test_an_image_of_no_class_takes_no_place_of_another(folder, tmp_path, image_file):
+    for index in range(20):
+        image_file(folder / f"{index}.png", seed=300 + index)
+    counts = _prepare(folder, tmp_path, max_train_images=10)["counts"]
+    bad = [row for row in _rows(tmp_path / "prepared" / "quarantine.csv") if row["split"]]
+    assert sum(counts.values()) == 10 + 4 + 4 - len(bad)
 
 
 def test_small_images_are_quarantined_where_that_is_asked(folder, tmp_path):

@@ -5,7 +5,7 @@ import hashlib
 import io
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, get_args
@@ -17,6 +17,7 @@ import pyarrow as pa
 from dino.core.artifacts import fingerprint, replacing, write_json, write_text
 from dino.core.configuration.prepare import PrepareConfig
 from dino.core.errors import DataError
+from dino.core.file_names import on_one_line
 from dino.core.provenance import code_fingerprint, plain
 from dino.data.dataset import DESCRIPTION, IMAGES, IMAGES_SCHEMA, LEAKS, MANIFEST, QUARANTINE, Split
 from dino.data.examination import Rejected
@@ -43,7 +44,8 @@ def prepare(
     kept = work / _identity(source, config, assignments)[:16]
     parts = PartFiles(assignments, source.classes, config, kept)
     make_missing(parts)
-    manifest, rejected = _rows(parts)
+    manifest, examined = _rows(parts)
+    rejected = (*_unusable(source), *examined)
     leaks = _leaks(manifest)
     # beside the parts too, where an error leaves them
     _report(kept, rejected, leaks)
@@ -112,12 +114,25 @@ def _state(source: Source, assignment: Assignment, position: int) -> tuple[int, 
     return (status.st_size, status.st_mtime_ns)
 
 
+def _unusable(source: Source) -> Iterator[Rejected]:
+    """What was drawn for no split, though the source may have it in one."""
+    own = source.val is not None and source.test is not None
+    parts = {"train" if own else "": source.train, "val": source.val, "test": source.test}
+    for split, part in parts.items():
+        if part is None:
+            continue
+        for position, reason in part.unusable.items():
+            yield Rejected(id=part.ids[position], split=split, reason=reason)
+
+
 def _rows(parts: PartFiles) -> tuple[pd.DataFrame, tuple[Rejected, ...]]:
     found = [parts.about(part) for part in range(len(parts))]
     rows = [part.rows for part in found if len(part.rows)]
     if not rows:
         first = found[0].rejected[0]
-        raise DataError(f"prepare: no image can be used; the first, {first.id}: {first.reason}")
+        raise DataError(
+            f"prepare: no image can be used; the first, {on_one_line(first.id)}: {first.reason}"
+        )
     return pd.concat(rows, ignore_index=True), tuple(
         rejected for part in found for rejected in part.rejected
     )
@@ -135,12 +150,13 @@ def _text(rejected: Sequence[Rejected], leaks: pd.DataFrame) -> str:
     texts = []
     if rejected:
         first = rejected[0]
-        texts.append(f"{len(rejected)} images in quarantine ({first.id}: {first.reason})")
+        name = on_one_line(first.id)
+        texts.append(f"{len(rejected)} images in quarantine ({name}: {first.reason})")
     if len(leaks):
         groups = leaks["group"].nunique()
         texts.append(
             f"{len(leaks)} images that another split holds too ({groups} different ones, such as "
-            f"{' and '.join(leaks['id'].iloc[:2])})"
+            f"{' and '.join(map(on_one_line, leaks['id'].iloc[:2]))})"
         )
     return ", ".join(texts)
 
@@ -154,7 +170,10 @@ def _report(folder: Path, rejected: Sequence[Rejected], leaks: pd.DataFrame) -> 
 def _write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerows([columns, *rows])
+    # in quotes, since a name may hold a carriage return
+    quoting = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    for row in (columns, *rows):
+        (quoting if "\r" in "".join(map(str, row)) else writer).writerow(row)
     write_text(path, stream.getvalue())
 
 

@@ -2,8 +2,8 @@
 
 import hashlib
 import io
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,10 @@ class SourceSplit:
     """Class index of each image; -1: unlabelled."""
     read: Callable[[int], SourceImage]
     """Raises `OSError` or `UnreadableImageError` for an image that cannot be read."""
+    unusable: Mapping[int, str] = field(default_factory=dict)
+    """Why the images at these positions cannot be used, whatever their files hold. They are drawn
+    for no split.
+    """
     paths: Sequence[str] | None = None
     """Each image's file below the source's root; None: the images are not files."""
     version: str = ""

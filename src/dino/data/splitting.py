@@ -35,7 +35,7 @@ def assigned(source: Source, config: PrepareConfig) -> list[Assignment]:
     are not enough.
     """
     labels = source.train.labels
-    train = np.arange(len(labels))
+    train = usable(source.train)
     test_source, val_source = source.test or source.train, source.val or source.train
     if source.test is not None:
         if config.test_images is not None:
@@ -43,7 +43,7 @@ def assigned(source: Source, config: PrepareConfig) -> list[Assignment]:
                 "prepare.test_images: expected null, since this source has a test split, got "
                 f"{config.test_images}; max_test_images limits it"
             )
-        test = np.arange(len(source.test))
+        test = usable(source.test)
     elif config.test_images is None:
         raise DataError(
             f"prepare.test_images: {config.source} has no test split here; say how many of its "
@@ -52,7 +52,7 @@ def assigned(source: Source, config: PrepareConfig) -> list[Assignment]:
     else:
         train, test = _hold_out(labels, train, "test_images", config.test_images, config.seed + 1)
     if source.val is not None:
-        val = np.arange(len(source.val))
+        val = usable(source.val)
     else:
         train, val = _hold_out(labels, train, "val_images", config.val_images, config.seed)
     train = train[_at_most(config.max_train_images, labels[train], config.seed)]
@@ -71,6 +71,11 @@ def assigned(source: Source, config: PrepareConfig) -> list[Assignment]:
         Assignment(split=split, source=part, chosen=np.sort(images))
         for split, (part, images) in chosen.items()
     ]
+
+
+def usable(part: SourceSplit) -> Int64[np.ndarray, " images"]:
+    """The positions in a part of a source that may be drawn."""
+    return np.setdiff1d(np.arange(len(part)), np.array(list(part.unusable), dtype=np.int64))
 
 
 def _hold_out(

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dino.core.errors import DataError
-from dino.data.decoding import UnreadableImageError
+from dino.data.decoding import UnreadableImageError, decoded
 from dino.data.sources.folders import class_folders, folder
 
 
@@ -46,8 +46,7 @@ def test_splits_share_their_classes(tmp_path, image_file):
     assert source.classes == ("a", "b")
     assert source.val.labels.tolist() == [1]
     assert source.test.ids == ["test/5.png", "test/a/4.png"]
-    with pytest.raises(UnreadableImageError, match="it lies in no class's folder"):
-        source.test.read(0)
+    assert source.test.unusable == {0: "it lies in no class's folder"}
     np.testing.assert_array_equal(source.test.labels, [-1, 0])
 
 
@@ -92,3 +91,72 @@ def test_what_is_no_folder_of_classes_is_said(tmp_path, image_file):
         class_folders(tmp_path)
     with pytest.raises(DataError, match=r"expected a folder of images; correct prepare\.path"):
         folder(tmp_path / "1.png")
+
+
+@pytest.mark.parametrize(
+    "names", [("Train", "Test"), ("TRAIN", "Val", "TEST"), ("training", "validation", "testing")]
+)
+@pytest.mark.parametrize("kind", [folder, class_folders])
+def test_folders_of_splits_are_known_however_they_are_written(tmp_path, image_file, names, kind):
+    for name in names:
+        for label in "ab":
+            image_file(tmp_path / name / label / "1.png")
+    source = kind(tmp_path)
+    assert source.classes == (() if kind is folder else ("a", "b"))
+    assert source.train.ids == [f"{names[0]}/a/1.png", f"{names[0]}/b/1.png"]
+    assert (source.val is not None) == (len(names) == 3)
+    assert source.test.ids == [f"{names[-1]}/a/1.png", f"{names[-1]}/b/1.png"]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (
+            ("train", "Train", "test"),
+            "one folder for each split, found Train, test, train",
+        ),
+        (("train", "val", "validation"), "expected one folder for each split"),
+        (("Test", "Val"), "expected train/ beside Test, Val, found none"),
+        (("test",), "expected train/ beside test, found none"),
+        (("train2017", "val2017", "cats"), "found cats beside them; move it elsewhere"),
+        (("photos/Train", "photos/Test"), "found Test and Train inside photos"),
+        (("cats/train", "cats/test", "dogs/train"), "found test and train inside cats"),
+    ],
+)
+def test_no_class_is_made_of_a_split(tmp_path, image_file, names, message):
+    for name in names:
+        image_file(tmp_path / name / "a" / "1.png")
+    with pytest.raises(DataError, match=message):
+        class_folders(tmp_path)
+
+
+def test_a_class_may_hold_one_folder_called_like_a_split(tmp_path, image_file):
+    for name in ("cat/test/1.png", "dog/2.png", "data set/3.png"):
+        image_file(tmp_path / name)
+    assert class_folders(tmp_path).classes == ("cat", "data set", "dog")
+
+
+def test_what_pillow_opens_is_an_image(tmp_path, image_file):
+    names = ["a.avif", "b.jp2", "c.tga", "d.QOI", "e.apng"]
+    for name in names:
+        image_file(tmp_path / name)
+    # what Pillow has a name for and cannot show, or runs a program for
+    for name in ("f.h5", "g.mpg", "h.eps"):
+        (tmp_path / name).write_bytes(b"")
+    source = folder(tmp_path)
+    assert source.train.ids == names
+    assert {decoded(source.train.read(index).encoded).size for index in range(5)} == {(12, 10)}
+
+
+def test_a_folder_without_an_image_says_what_it_holds(tmp_path, image_file):
+    for index in range(12):
+        (tmp_path / f"{index}.HEIC").write_bytes(b"x")
+    (tmp_path / "Makefile").write_text("")
+    expected = r": no image found; endings looked for: \.jpg, .*; found instead: 12 \.heic, 1 with"
+    for kind in (folder, class_folders):
+        with pytest.raises(DataError, match=expected):
+            kind(tmp_path)
+    image_file(tmp_path / "train" / "a" / "1.png")
+    (tmp_path / "test").mkdir()
+    with pytest.raises(DataError, match=r"test: no image found.*found instead: no file"):
+        class_folders(tmp_path)

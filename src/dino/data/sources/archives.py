@@ -13,9 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dino.core.errors import DataError
+from dino.data.sources.split_names import split_called
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
 _NETWORK_TIMEOUT_S = 60
+# what macOS adds to a zip file: a folder of other attributes
+_OF_MACOS = "__MACOSX"
 _UNPACKING_ERRORS = (
     OSError,
     EOFError,
@@ -90,8 +93,10 @@ def unpacked(path: Path, downloads: Path) -> Path:
     key = f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}"
     folder = downloads / "unpacked" / hashlib.sha256(os.fsencode(key)).hexdigest()[:32]
     unpack(path, folder)
-    entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
-    single = len(entries) == 1 and entries[0].is_dir() and entries[0].name != "train"
+    entries = [
+        entry for entry in folder.iterdir() if entry.name[0] != "." and entry.name != _OF_MACOS
+    ]
+    single = len(entries) == 1 and entries[0].is_dir() and split_called(entries[0].name) is None
     return entries[0] if single else folder
 
 

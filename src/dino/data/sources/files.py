@@ -2,20 +2,20 @@
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from dino.data.decoding import UnreadableImageError
+from dino.core.errors import DataError
+from dino.core.file_names import in_utf8, is_utf8, on_one_line
+from dino.data.decoding import UnreadableImageError, endings
 from dino.data.source import SourceImage, SourceSplit
 
-SUFFIXES = frozenset(
-    {".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm"}
-    | {".tif", ".tiff", ".webp"}
-)
-"""What a file's name ends with when it is taken for an image, in any case of letters."""
+_NAMED_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".bmp", ".gif")
+_OTHERS_NAMED = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,11 +37,13 @@ def split_of_files(root: Path, files: Sequence[ImageFile]) -> SourceSplit:
 
     def read(index: int) -> SourceImage:
         file = files[index]
-        if file.problem is not None:
-            raise UnreadableImageError(file.problem)
-        if _in_utf8(file.path) != file.path:
+        if not is_utf8(file.path):
             raise UnreadableImageError("its name is not UTF-8, as the manifest's names are")
-        encoded = (root / file.path).read_bytes()
+        try:
+            encoded = (root / file.path).read_bytes()
+        except ValueError as error:
+            # a manifest's path with a null character
+            raise UnreadableImageError(f"not the path of a file ({error})") from None
         return SourceImage(
             encoded=encoded,
             sha256=hashlib.sha256(encoded).hexdigest(),
@@ -49,10 +51,11 @@ def split_of_files(root: Path, files: Sequence[ImageFile]) -> SourceSplit:
         )
 
     return SourceSplit(
-        ids=[_in_utf8(file.path) for file in files],
+        ids=[in_utf8(file.path) for file in files],
         labels=np.array([file.label for file in files], dtype=np.int64),
         read=read,
-        paths=[_in_utf8(file.path) for file in files],
+        unusable={i: file.problem for i, file in enumerate(files) if file.problem is not None},
+        paths=[in_utf8(file.path) for file in files],
     )
 
 
@@ -60,14 +63,40 @@ def image_paths(root: Path, below: str = "") -> list[str]:
     """Every image below the folder `root`/`below`, relative to `root`, sorted.
 
     Links are followed, each folder once; names that begin with a dot are left out. So are files
-    that are not called like images; an empty folder that is called like one is listed.
+    that are not called like images; an empty folder that is called like one is listed. Raises
+    `DataError` where there is none.
     """
-    return sorted(_walk(root, below, {os.path.realpath(root / below)}))
+    others: Counter[str] = Counter()
+    found = sorted(_walk(root, below, {os.path.realpath(root / below)}, others))
+    if not found:
+        raise _no_image(root / below, others)
+    return found
 
 
-def _walk(root: Path, below: str, visited: set[str]) -> Iterator[str]:
-    with os.scandir(root / below) as entries:
-        listed = sorted(entries, key=lambda entry: entry.name)
+def _no_image(folder: Path, others: Counter[str]) -> DataError:
+    common = [ending for ending in _NAMED_ENDINGS if ending in endings()]
+    more = len(endings()) - len(common)
+    instead = [
+        f"{count} {on_one_line(ending) or 'without an ending'}"
+        for ending, count in others.most_common(_OTHERS_NAMED)
+    ]
+    if len(others) > _OTHERS_NAMED:
+        instead.append("others")
+    return DataError(
+        f"{on_one_line(str(folder))}: no image found; endings looked for: {', '.join(common)} and "
+        f"{more} more that Pillow reads; found instead: {', '.join(instead) or 'no file'}"
+    )
+
+
+def _walk(root: Path, below: str, visited: set[str], others: Counter[str]) -> Iterator[str]:
+    try:
+        with os.scandir(root / below) as entries:
+            listed = sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        raise DataError(
+            f"{on_one_line(str(root / below))}: cannot be read ({error.strerror}); "
+            "make it readable, or move it elsewhere"
+        ) from None
     for entry in listed:
         relative = os.path.join(below, entry.name)  # noqa: PTH118 - a million Paths are slow
         if entry.name.startswith("."):
@@ -76,17 +105,15 @@ def _walk(root: Path, below: str, visited: set[str]) -> Iterator[str]:
             real = os.path.realpath(entry.path)
             if real not in visited:
                 visited.add(real)
-                found = list(_walk(root, relative, visited))
+                found = list(_walk(root, relative, visited, others))
                 yield from found
-                if not found and _is_called_image(entry.name):
+                if not found and _ending(entry.name) in endings():
                     yield relative
-        elif _is_called_image(entry.name):
+        elif _ending(entry.name) in endings():
             yield relative
+        else:
+            others[_ending(entry.name)] += 1
 
 
-def _is_called_image(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 - a million Paths are slow
-
-
-def _in_utf8(path: str) -> str:
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+def _ending(name: str) -> str:
+    return os.path.splitext(name)[1].lower()  # noqa: PTH122 - a million Paths are slow

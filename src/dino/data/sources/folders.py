@@ -1,19 +1,18 @@
 """Folders of images: unlabelled, or with a folder for each class."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dino.core.errors import DataError
 from dino.data.source import Source, SourceSplit
 from dino.data.sources.files import ImageFile, image_paths, split_of_files
+from dino.data.sources.split_names import split_called
 
-SPLITS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
-"""What the folders of the splits may be called."""
 NO_CLASS = "it lies in no class's folder"
 
 
 def folder(root: Path) -> Source:
-    """All images below `root`, unlabelled; `train`, `val` and `test` there are the splits."""
+    """All images below `root`, unlabelled; its folders train, val and test are the splits."""
     splits = {
         split: split_of_files(root, [ImageFile(path=path, label=-1) for path in paths])
         for split, paths in _paths(root, _split_folders(root)).items()
@@ -37,6 +36,8 @@ def class_folders(
     paths = _paths(root, split_folders)
     # the name of the split is a part of the path where the root holds splits
     depth = 1 if split_folders else 0
+    for split in paths.values():
+        _check_splits_are_outermost(root, split, depth)
     folders = sorted(
         {
             parts[depth]
@@ -73,20 +74,47 @@ def _paths(root: Path, split_folders: Mapping[str, str]) -> dict[str, list[str]]
 
 
 def _split_folders(root: Path) -> dict[str, str]:
-    """The folders of splits in `root`; none where `train` is but one class among others."""
+    """The folders of splits in `root`; none where one of these names is but one class of many."""
     if not root.is_dir():
         raise DataError(f"{root}: expected a folder of images; correct prepare.path in params.yaml")
-    inside = {path.name for path in root.iterdir() if path.is_dir() and path.name[0] != "."}
-    found = {split: name for split, names in SPLITS.items() for name in names if name in inside}
-    others = sorted(inside - set(found.values()))
-    if "train" not in found or (others and len(found) == 1):
+    inside = sorted(path.name for path in root.iterdir() if path.is_dir() and path.name[0] != ".")
+    called = {name: split for name in inside if (split := split_called(name)) is not None}
+    others = [name for name in inside if name not in called]
+    if not called or (others and len(called) == 1):
         return {}
+    found = ", ".join(called)
+    if len(set(called.values())) < len(called):
+        raise DataError(f"{root}: expected one folder for each split, found {found}; join them")
     if others:
         raise DataError(
-            f"{root}: expected the splits' folders alone ({', '.join(found.values())}), found "
-            f"{others[0]} beside them; move it elsewhere"
+            f"{root}: expected the splits' folders alone ({found}), found {others[0]} beside them; "
+            "move it elsewhere"
         )
-    return found
+    if "train" not in called.values():
+        raise DataError(
+            f"{root}: expected train/ beside {found}, found none; add it, or set prepare.path to "
+            "the folder that holds the images"
+        )
+    return {split: name for name, split in called.items()}
+
+
+def _check_splits_are_outermost(root: Path, paths: Iterable[str], depth: int) -> None:
+    """Raise `DataError` where the folders in a class are called like splits.
+
+    Images of its test/ would be trained on.
+    """
+    inside: dict[str, dict[str, str]] = {}
+    for path in paths:
+        parts = path.split("/")
+        if len(parts) > depth + 2 and (split := split_called(parts[depth + 1])) is not None:
+            inside.setdefault(parts[depth], {})[split] = parts[depth + 1]
+    for outer, splits in inside.items():
+        if len(splits) > 1:
+            raise DataError(
+                f"{root}: expected splits that hold classes, such as train/CLASS, found "
+                f"{' and '.join(sorted(splits.values()))} inside {outer}; move them, or correct "
+                "prepare.path"
+            )
 
 
 def _source(root: Path, classes: tuple[str, ...], splits: dict[str, SourceSplit]) -> Source:
