@@ -179,6 +179,7 @@ def _features_of_images(options: argparse.Namespace) -> int:
         batch_size=options.batch_size,
         resize_px=options.resize_px,
         crop_px=options.crop_px,
+        normalise=options.normalise,
         strict=options.strict,
     )
 

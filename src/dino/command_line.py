@@ -123,7 +123,7 @@ def _add_image_options(command: argparse.ArgumentParser) -> None:
         "your own images", "in place of --run: the features of any images, by an exported teacher"
     )
     group.add_argument("images", nargs="*", type=Path, help="files, and folders of files")
-    group.add_argument("-o", "--output", type=Path, help="the .parquet file to write")
+    group.add_argument("-o", "--output", type=Path, help="the .parquet, .csv or .npy file to write")
     group.add_argument(
         "--teacher", type=Path, help="default: artifacts/RUN/teacher where there is but one"
     )
@@ -132,6 +132,7 @@ def _add_image_options(command: argparse.ArgumentParser) -> None:
         "--resize-px", type=_positive, metavar="N", help="default: as the teacher's config.json"
     )
     group.add_argument("--crop-px", type=_positive, metavar="N", help="default: likewise")
+    group.add_argument("--normalise", action="store_true", help="divide each feature by its length")
     group.add_argument(
         "--strict", action="store_true", help="exit code 1 when an image cannot be read"
     )

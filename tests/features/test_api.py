@@ -146,7 +146,7 @@ def test_images_that_cannot_be_read_are_left_out_by_name(
         ([], "expected either --run NAME, or images and -o"),
         (["photos", "--run", "a", "-o", "f.parquet"], "expected either --run NAME"),
         (["nowhere", "-o", "f.parquet"], "nowhere: no such file or folder"),
-        (["artifacts", "-o", "f.parquet"], "artifacts: expected images, found none"),
+        (["artifacts", "-o", "f.parquet"], "artifacts: no image found; endings looked for"),
         (["photos", "-o", "f.parquet", "--teacher", "photos"], "expected an exported teacher"),
     ],
 )

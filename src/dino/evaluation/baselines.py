@@ -9,8 +9,6 @@ from jaxtyping import Bool, Float32, Float64, UInt8
 from PIL import Image
 from skimage.filters import threshold_otsu
 from torch import Tensor
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms.functional import center_crop, resize
 
 from dino.core.configuration.attention import AttentionConfig
 from dino.core.configuration.robustness import RobustnessConfig
@@ -26,6 +24,7 @@ from dino.evaluation.masked_images import (
     MaskedImages,
     scored_images,
 )
+from dino.features.preprocessing import centre_crop
 from dino.metrics.intervals import mean_interval
 from dino.metrics.jaccard import object_jaccards
 
@@ -89,8 +88,7 @@ def _are_small(dataset: PreparedDataset) -> bool:
 
 def _pixels(image: Image.Image, small: bool) -> Float32[np.ndarray, " dim"]:
     if not small:
-        resized = resize(image.convert("L"), [RAW_SIDE_PX], InterpolationMode.BICUBIC)
-        image = center_crop(resized, [RAW_SIDE_PX, RAW_SIDE_PX])
+        image = centre_crop(image.convert("L"), RAW_SIDE_PX, RAW_SIDE_PX)
     return np.asarray(image, dtype=np.float32).ravel() / 255
 
 

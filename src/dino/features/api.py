@@ -9,6 +9,7 @@
 """
 
 import math
+import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -16,21 +17,25 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Shaped, UInt8
 from PIL import Image
 from torch import Tensor, nn
 
 from dino.core.artifacts import read_json, sha256_of_file
 from dino.core.distributed import cores
 from dino.core.errors import CheckpointError, ConfigurationError, DataError
+from dino.core.file_names import on_one_line
 from dino.core.precision import best_device
+from dino.data.decoding import UnreadableImageError, decoded, image_of_array, in_known_mode
 from dino.data.normalisation import normalised
 from dino.features.global_features import tokens_of_last_blocks
 from dino.features.preprocessing import centre_crop_pixels
 from dino.features.teacher import CONFIG, WEIGHTS, load_backbone
 from dino.model.student_teacher import feature_dim
 
-AnyImage = str | Path | Image.Image
+AnyImage = str | Path | Image.Image | Shaped[np.ndarray, "..."]
+# the threads that share an image would read its file at the same time
+_loading = threading.Lock()
 
 
 class Teacher:
@@ -49,21 +54,31 @@ class Teacher:
         self._backbone = backbone.to(self._device).eval()
 
     def extract(
-        self, images: AnyImage | Iterable[AnyImage], batch_size: int = 64
+        self,
+        images: AnyImage | Iterable[AnyImage],
+        batch_size: int = 64,
+        *,
+        normalise: bool = False,
     ) -> Float32[np.ndarray, "images dim"]:
         """The feature of each image: the [CLS] token after the final norm, in float32.
 
-        Without a [CLS] token it is the pooled output. Images are paths or PIL's, one or many; grey
-        ones get three channels. `batch_size` changes speed alone. Raises `DataError` that names the
-        first image which cannot be read.
+        Without a [CLS] token it is the pooled output. Images are paths, PIL's or arrays (uint8,
+        uint16 or bool: height x width, or x 1 to 4 channels, the last of them alpha), one or many;
+        all of them are read as `dino prepare` reads files: upright, on white, 16 bits scaled to 8.
+        `batch_size` changes speed alone. With `normalise` each feature has length 1, so that
+        products of features are cosines. Raises `DataError` that names the first image which
+        cannot be read.
         """
+        if batch_size < 1:
+            raise ConfigurationError(f"batch_size: expected at least 1, got {batch_size}")
         if isinstance(images, AnyImage):
             images = [images]
         batches = [np.zeros((0, self.dim), np.float32)]
         with ThreadPoolExecutor(cores()) as threads:
             for batch in _batches(images, batch_size):
                 batches.append(self.features(torch.stack(list(threads.map(self.pixels, batch)))))
-        return np.concatenate(batches)
+        features = np.concatenate(batches)
+        return of_length_one(features) if normalise else features
 
     def pixels(self, image: AnyImage) -> UInt8[Tensor, "3 crop crop"]:
         """What the backbone sees of an image, before normalisation.
@@ -71,15 +86,10 @@ class Teacher:
         Raises `DataError` when it cannot be read.
         """
         try:
-            if isinstance(image, Image.Image):
-                return centre_crop_pixels(image, self.resize_px, self.crop_px)
-            with Image.open(image) as opened:
-                return centre_crop_pixels(opened, self.resize_px, self.crop_px)
-        except Exception as error:
-            # a decoder that meets a damaged file raises anything
-            name = getattr(image, "filename", "") if isinstance(image, Image.Image) else image
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
-            raise DataError(f"{name or 'an image'}: cannot be read ({reason})") from None
+            return centre_crop_pixels(_in_known_mode(image), self.resize_px, self.crop_px)
+        except (UnreadableImageError, OSError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+            raise DataError(f"{_name(image)}: cannot be read ({reason})") from None
 
     @torch.no_grad()
     def features(
@@ -119,6 +129,35 @@ def load_teacher(
             f"{crop_px}"
         )
     return Teacher(backbone, resize_px, crop_px, sha256_of_file(folder / WEIGHTS))
+
+
+def of_length_one(
+    features: Float32[np.ndarray, "images dim"],
+) -> Float32[np.ndarray, "images dim"]:
+    """Each row divided by its Euclidean length; a row of zeros stays one."""
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    return features / np.where(lengths > 0, lengths, 1)
+
+
+def _in_known_mode(image: AnyImage) -> Image.Image:
+    """`image` as `decoded` gives it; raises `OSError` or `UnreadableImageError`."""
+    if isinstance(image, np.ndarray):
+        return in_known_mode(image_of_array(image))
+    if isinstance(image, Image.Image):
+        with _loading:
+            return in_known_mode(image)
+    try:
+        return decoded(Path(image).read_bytes())
+    except ValueError as error:
+        # a null character in the path
+        raise UnreadableImageError(str(error)) from None
+
+
+def _name(image: AnyImage) -> str:
+    if isinstance(image, np.ndarray):
+        return f"an array of {image.dtype}, {' x '.join(map(str, image.shape))}"
+    path = getattr(image, "filename", "") if isinstance(image, Image.Image) else image
+    return on_one_line(str(path)) or "an image"
 
 
 def _batches(images: Iterable[AnyImage], size: int) -> Iterator[list[AnyImage]]:

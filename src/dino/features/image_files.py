@@ -1,53 +1,104 @@
-"""Image files as a command line names them, and their features in a table."""
+"""Image files as a command line names them, and the files that their features are written to."""
 
-from collections.abc import Iterable
+import csv
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float32
-from PIL import Image
 
 from dino.core.artifacts import replacing
-from dino.core.errors import DataError
+from dino.core.errors import ConfigurationError, DataError
+from dino.core.file_names import on_one_line
+from dino.data.sources.files import image_paths
+
+FORMATS = (".parquet", ".csv", ".npy")
+_NAMES = ".paths.csv"
+"""Beside an .npy file, which holds numbers alone: what its rows are of."""
 
 
 def image_files(sources: Iterable[Path]) -> list[Path]:
     """The files among `sources`, and the images below its folders, each once, in order.
 
-    Below a folder a file counts whose suffix is one of Pillow's, sorted by path; a file that is
-    named counts whatever its suffix. Raises `DataError` for a source that is not there and for
-    folders without any.
+    Below a folder those count that `dino prepare` would take, sorted by path; a file that is named
+    counts whatever its ending. Raises `DataError` for a source that is not there and for a folder
+    without any.
     """
-    extensions = Image.registered_extensions()
-    readable = {suffix for suffix, kind in extensions.items() if kind in Image.OPEN}
     files: list[Path] = []
     for source in sources:
+        try:
+            # not exists(), which a link to nowhere and a name that is too long would leave silently
+            source.stat()
+        except OSError as error:
+            name = on_one_line(str(source))
+            raise DataError(f"{name}: no such file or folder ({error.strerror})") from None
         if source.is_dir():
-            below = (path for path in source.rglob("*") if path.suffix.lower() in readable)
-            files += sorted(path for path in below if path.is_file())
-        elif source.exists():
-            files.append(source)
+            files += [source / path for path in image_paths(source)]
         else:
-            raise DataError(f"{source}: no such file or folder")
-    if not files:
-        raise DataError(f"{', '.join(map(str, sources))}: expected images, found none")
+            files.append(source)
     return list(dict.fromkeys(files))
 
 
-def save_feature_table(
+def check_feature_file(path: Path) -> None:
+    """Raise `ConfigurationError` where features cannot be written to `path`."""
+    name = on_one_line(str(path))
+    if path.suffix.lower() not in FORMATS:
+        known = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+        raise ConfigurationError(f"-o: expected a name that ends in {known}, got {name}")
+    if path.is_dir():
+        raise ConfigurationError(f"-o: expected the name of a file, got the folder {name}")
+    there = next(folder for folder in path.absolute().parents if folder.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        raise ConfigurationError(f"-o: {name} cannot be written, since {there} is not writable")
+
+
+def save_features(
     path: Path,
-    images: Iterable[Path],
+    images: Sequence[Path],
     features: Float32[np.ndarray, "images dim"],
     metadata: dict[str, str],
 ) -> None:
-    """Write a Parquet file, atomically: `path`, and `features` as lists of a fixed size.
+    """Write what the suffix asks for, atomically; equal arguments give equal bytes.
 
-    `metadata` stands in the schema. Equal arguments give equal bytes.
+    .parquet: columns path and features (lists of a fixed size), `metadata` in the schema. .csv:
+    columns path, feature_0 and so on, each number with the digits that tell it from its
+    neighbours. .npy: the array, and the paths in a .paths.csv beside it. The names have to be
+    UTF-8.
     """
-    names = pa.array([str(image) for image in images], pa.string())
+    names = [str(image) for image in images]
+    if path.suffix.lower() == ".parquet":
+        _save_parquet(path, names, features, metadata)
+    elif path.suffix.lower() == ".csv":
+        columns = [f"feature_{index}" for index in range(features.shape[1])]
+        # one row's text at a time
+        rows = ([name, *map(str, row)] for name, row in zip(names, features, strict=True))
+        _save_csv(path, ["path", *columns], rows)
+    else:
+        _save_csv(path.with_suffix(_NAMES), ["path"], ([name] for name in names))
+        with replacing(path) as temporary, temporary.open("wb") as stream:
+            np.save(stream, features)
+
+
+def _save_parquet(
+    path: Path,
+    names: list[str],
+    features: Float32[np.ndarray, "images dim"],
+    metadata: dict[str, str],
+) -> None:
     lists = pa.FixedSizeListArray.from_arrays(pa.array(features.ravel()), features.shape[1])
-    table = pa.table({"path": names, "features": lists}).replace_schema_metadata(metadata)
+    table = pa.table({"path": pa.array(names, pa.string()), "features": lists})
     with replacing(path) as temporary:
-        pq.write_table(table, temporary)
+        pq.write_table(table.replace_schema_metadata(metadata), temporary)
+
+
+def _save_csv(path: Path, columns: list[str], rows: Iterable[list[str]]) -> None:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        # in quotes, since a name may hold a carriage return
+        quoting = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        writer.writerow(columns)
+        for row in rows:
+            (quoting if "\r" in row[0] else writer).writerow(row)

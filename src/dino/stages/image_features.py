@@ -12,9 +12,10 @@ from tqdm import tqdm
 
 from dino.core.distributed import cores
 from dino.core.errors import ConfigurationError, DataError
+from dino.core.file_names import is_utf8, on_one_line
 from dino.core.paths import TEACHER
-from dino.features.api import Teacher, load_teacher
-from dino.features.image_files import image_files, save_feature_table
+from dino.features.api import Teacher, load_teacher, of_length_one
+from dino.features.image_files import check_feature_file, image_files, save_features
 
 
 def execute(
@@ -25,30 +26,47 @@ def execute(
     batch_size: int,
     resize_px: int | None = None,
     crop_px: int | None = None,
+    normalise: bool = False,
     strict: bool = False,
 ) -> int:
-    """Write `output` (Parquet) and return the exit code.
+    """Write `output` (Parquet, CSV or npy, as it ends) and return the exit code.
 
-    `sources` are files and folders. An image that cannot be read is one line on standard error
-    and has no row; the code is 1 then only if `strict`. Raises `DataError` when none can be read.
+    `sources` are files and folders. An image that cannot be read, or whose name is not UTF-8, is
+    one line on standard error and has no row; the code is 1 then only if `strict`. With
+    `normalise` each feature has length 1. Raises `DataError` when none can be read.
     """
-    teacher = load_teacher(folder or _only_teacher(), resize_px, crop_px)
+    check_feature_file(output)
     files = image_files(sources)
+    teacher = load_teacher(folder or _only_teacher(), resize_px, crop_px)
     read: list[Path] = []
-    features = [np.zeros((0, teacher.dim), np.float32)]
-    for batch, pixels in _readable(teacher, files, batch_size):
+    batches = [np.zeros((0, teacher.dim), np.float32)]
+    for batch, pixels in _readable(teacher, _named_in_utf8(files), batch_size):
         read += batch
-        features.append(teacher.features(pixels))
+        batches.append(teacher.features(pixels))
     if not read:
         raise DataError(f"none of the {len(files)} images could be read; nothing was written")
+    features = np.concatenate(batches)
     metadata = {
         "model_sha256": teacher.sha256,
         "resize_px": str(teacher.resize_px),
         "crop_px": str(teacher.crop_px),
     }
-    save_feature_table(output, read, np.concatenate(features), metadata)
-    print(f"{output}: {len(read)} of {len(files)} images, {teacher.dim} numbers each")
+    if normalise:
+        features = of_length_one(features)
+        metadata["normalised"] = "each feature has length 1"
+    save_features(output, read, features, metadata)
+    name = on_one_line(str(output))
+    print(f"{name}: {len(read)} of {len(files)} images, {teacher.dim} numbers each")
     return int(strict and len(read) < len(files))
+
+
+def _named_in_utf8(files: list[Path]) -> list[Path]:
+    """The files whose names a table can hold; the others are said to be left out."""
+    for file in files:
+        if not is_utf8(str(file)):
+            name = on_one_line(str(file))
+            print(f"dino features: {name}: its name is not UTF-8; left out", file=sys.stderr)
+    return [file for file in files if is_utf8(str(file))]
 
 
 def _readable(
