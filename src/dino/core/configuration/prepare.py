@@ -1,6 +1,6 @@
 """Which images a project trains on and how they are split and stored."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
