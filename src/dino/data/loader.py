@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset, Sampler
 
 from dino.core.configuration.pretrain import CropsConfig
 from dino.core.seeding import stream
-from dino.data.crops import MultiCrop
+from dino.data.batch_loader import BatchLoader, batch_loader
+from dino.data.crops import GLOBAL_CROPS, MultiCrop
 from dino.data.dataset import PreparedDataset
 
 # first words of the random streams' keys, so that no two purposes share one
@@ -39,6 +40,14 @@ class CropBatch:
     def pin_memory(self) -> "CropBatch":
         """The batch in memory that a GPU can fetch while the processor goes on."""
         return CropBatch(self.global_crops.pin_memory(), self.local_crops.pin_memory(), self.images)
+
+    def share_memory(self) -> "CropBatch":
+        """The batch in memory that another process can read."""
+        return CropBatch(
+            self.global_crops.share_memory_(),
+            self.local_crops.share_memory_(),
+            self.images.share_memory_(),
+        )
 
 
 class CropDataset(Dataset[Any]):
@@ -95,17 +104,21 @@ def crop_loader(
     batches: EpochBatches,
     workers: int,
     on_worker_start: Callable[[int], None] | None = None,
-) -> "DataLoader[Any]":
+) -> BatchLoader:
     """A loader of `CropBatch`; with workers they are made ahead of time in other processes."""
-    return DataLoader(
+    config = crops.multi_crop.config
+    image_bytes = 3 * (
+        GLOBAL_CROPS * config.global_size_px**2 + config.local_crops * config.local_size_px**2
+    )
+    return batch_loader(
         crops,
+        batch_bytes=(batches.share.stop - batches.share.start) * image_bytes,
+        workers=workers,
+        collate=_collate,
+        prefetch=4,
         batch_sampler=batches,
-        num_workers=workers,
-        collate_fn=_collate,
         worker_init_fn=partial(_start_worker, on_worker_start),
-        persistent_workers=False,
-        prefetch_factor=4 if workers else None,
-        multiprocessing_context="fork" if workers else None,
+        multiprocessing_context="fork",
         pin_memory=torch.cuda.is_available(),
     )
 

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from dino.core.artifacts import replacing
 from dino.core.configuration.prepare import PrepareConfig
 from dino.core.distributed import cores
 from dino.core.errors import DinoError
+from dino.data.batch_loader import batch_loader
 from dino.data.dataset import IMAGES_SCHEMA
 from dino.data.examination import Rejected, examine
 from dino.data.splitting import Assignment
@@ -128,27 +129,21 @@ def make_missing(parts: PartFiles) -> None:
 
 def _made(parts: PartFiles, missing: list[int]) -> Iterator[int]:
     workers = min(cores(), len(missing))
-    loader = DataLoader(
+    loader = batch_loader(
         parts,
+        # numbers and errors: the parts themselves are files
+        batch_bytes=0,
+        # one process more would have nothing to compute on
+        workers=workers if workers > 1 else 0,
+        collate=_itself,
         sampler=missing,
         batch_size=None,
-        # one process more would have nothing to compute on
-        num_workers=workers if workers > 1 else 0,
-        collate_fn=_itself,
-        multiprocessing_context="fork" if workers > 1 else None,
+        multiprocessing_context="fork",
     )
-    try:
-        for part in loader:
-            if isinstance(part, DinoError):
-                raise part
-            yield part
-    except RuntimeError as error:
-        if "worker" not in str(error):
-            raise
-        raise DinoError(
-            "prepare: a process was killed, perhaps for want of memory; run the command again to "
-            "continue, on fewer cores if it happens again"
-        ) from None
+    for part in loader:
+        if isinstance(part, DinoError):
+            raise part
+        yield part
 
 
 def _itself(part: Any) -> Any:

@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from dino.core.configuration.finetune import FinetuneConfig
 from dino.core.distributed import cores
 from dino.core.errors import CollapseError, ConfigurationError
 from dino.core.precision import best_device
+from dino.data.batch_loader import batch_loader
 from dino.data.dataset import PreparedDataset, Split
 from dino.data.labelled_images import (
     AugmentedImages,
@@ -212,10 +213,12 @@ class _Trainer:
 
     def train(self, epoch: int, batches: list[list[tuple[int, int]]]) -> dict[str, float]:
         """Each candidate's mean loss over an epoch, counted from 1."""
-        loader: DataLoader[Any] = DataLoader(
+        loader = batch_loader(
             self._augmented,
+            # float32
+            batch_bytes=self._config.batch_size * 12 * self._config.crop_px**2,
+            workers=self._workers,
             batch_sampler=batches,
-            num_workers=self._workers,
             pin_memory=self._device.type == "cuda",
         )
         first = (epoch - 1) * len(batches)
@@ -253,7 +256,12 @@ class _Trainer:
         if split in self._kept:
             return self._kept[split]
         crops = _CentreCrops(self._dataset, self._dataset.indices(split), self._config)
-        loader = DataLoader(crops, batch_size=_BATCH, num_workers=self._workers)
+        loader = batch_loader(
+            crops,
+            batch_bytes=_BATCH * 3 * self._config.crop_px**2,
+            workers=self._workers,
+            batch_size=_BATCH,
+        )
         if len(crops) * 3 * self._config.crop_px**2 > _KEPT_BYTES:
             return loader
         self._kept[split] = list(loader)

@@ -7,12 +7,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from dino.core.configuration.features import FeaturesConfig
 from dino.core.configuration.linear_paper import LinearPaperConfig
 from dino.core.distributed import cores
 from dino.core.precision import autocast, best_device, resolve_precision
+from dino.data.batch_loader import batch_loader
 from dino.data.dataset import PreparedDataset
 from dino.data.normalisation import normalised
 from dino.data.resized_crops import ResizedCrops, ShuffledBatches
@@ -70,8 +70,12 @@ def linear_paper(
         return torch.cat(parts)
 
     order = ShuffledBatches(dataset.labelled_indices("train"), config.batch_size, config.seed)
-    loader = DataLoader(
-        crops, batch_sampler=order, num_workers=max(1, cores() // 2), persistent_workers=True
+    loader = batch_loader(
+        crops,
+        batch_bytes=config.batch_size * 3 * features.crop_px**2,
+        workers=max(1, cores() // 2),
+        batch_sampler=order,
+        persistent_workers=True,
     )
 
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -6,13 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from dino.core.configuration.features import FeaturesConfig
 from dino.core.distributed import cores
 from dino.core.errors import CheckpointError, ConfigurationError
 from dino.core.precision import autocast, best_device, resolve_precision
+from dino.data.batch_loader import batch_loader
 from dino.data.dataset import PreparedDataset
 from dino.data.normalisation import normalised
 from dino.features.feature_set import FeatureSet
@@ -110,10 +111,11 @@ def extract_tokens(
     networks = {name: backbone.to(device).eval() for name, backbone in backbones.items()}
     parts: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in networks}
     usable = cores()
-    loader = DataLoader(
+    loader = batch_loader(
         pixels,
+        batch_bytes=config.batch_size * 3 * config.crop_px**2,
+        workers=usable if device.type == "cuda" else max(1, usable // 2),
         batch_size=config.batch_size,
-        num_workers=usable if device.type == "cuda" else max(1, usable // 2),
     )
     count = len(pixels)  # type: ignore[arg-type]
     progress = tqdm(total=count, desc="features", unit="images", mininterval=2)

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from jaxtyping import Int64
 from torch import Tensor
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from dino.core.artifacts import fingerprint, sha256_of_file
@@ -26,6 +25,7 @@ from dino.core.errors import (
 )
 from dino.core.precision import best_device, resolve_precision
 from dino.core.provenance import code_fingerprint, plain
+from dino.data.batch_loader import BatchLoader
 from dino.data.dataset import PreparedDataset
 from dino.data.loader import CropBatch, CropDataset, EpochBatches, crop_loader
 from dino.optim.parameter_groups import build_optimizer
@@ -272,7 +272,7 @@ class Pretraining:
         self.measured = list(content["measured"].to(self.device))
 
 
-def _started(loader: "DataLoader[CropBatch]", interruption: Interruption) -> Iterator[CropBatch]:
+def _started(loader: BatchLoader, interruption: Interruption) -> Iterator[CropBatch]:
     """The batches of `loader`, whose workers are born deaf to signals."""
     with interruption.postponed():
         return iter(loader)
