@@ -148,7 +148,7 @@ def test_what_pillow_opens_is_an_image(tmp_path, image_file):
     assert {decoded(source.train.read(index).encoded).size for index in range(5)} == {(12, 10)}
 
 
-def test_a_folder_without_an_image_says_what_it_holds(tmp_path, image_file):
+def test_photographs_that_pillow_cannot_read_are_counted(tmp_path, image_file, capsys):
     for index in range(12):
         (tmp_path / f"{index}.HEIC").write_bytes(b"x")
     (tmp_path / "Makefile").write_text("")
@@ -156,6 +156,10 @@ def test_a_folder_without_an_image_says_what_it_holds(tmp_path, image_file):
     for kind in (folder, class_folders):
         with pytest.raises(DataError, match=expected):
             kind(tmp_path)
+    image_file(tmp_path / "0.png")
+    assert folder(tmp_path).train.ids == ["0.png"]
+    assert "passed over 12 .heic, which Pillow cannot read" in capsys.readouterr().out
+    (tmp_path / "0.png").unlink()
     image_file(tmp_path / "train" / "a" / "1.png")
     (tmp_path / "test").mkdir()
     with pytest.raises(DataError, match=r"test: no image found.*found instead: no file"):

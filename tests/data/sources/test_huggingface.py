@@ -133,3 +133,11 @@ def test_what_is_no_label_is_refused(tmp_path, files):
         datasets.DatasetDict(train=table).save_to_disk(str(tmp_path / name))
         with pytest.raises(DataError, match=r"column 'label': expected .*, got (-2|\[0\])"):
             huggingface(tmp_path / name, HuggingfaceConfig(test_split=None), tmp_path)
+
+
+def test_a_folder_of_a_split_is_not_mixed_into_another(tmp_path, image_file):
+    for name in ("Train/a/1.png", "Train/b/2.png", "Test/a/3.png", "Test/b/4.png"):
+        image_file(tmp_path / "images" / name)
+    config = HuggingfaceConfig(test_split=None)
+    with pytest.raises(DataError, match=r"take Test/ for no split.*call the folders train, valid"):
+        huggingface(tmp_path / "images", config, tmp_path / "downloads")

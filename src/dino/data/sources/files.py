@@ -16,6 +16,10 @@ from dino.data.source import SourceImage, SourceSplit
 
 _NAMED_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".bmp", ".gif")
 _OTHERS_NAMED = 3
+_OF_CAMERAS = frozenset(
+    {".heic", ".heif", ".jxl", ".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2"}
+)
+"""Of photographs too, and what to convert before Pillow can read it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +74,11 @@ def image_paths(root: Path, below: str = "") -> list[str]:
     found = sorted(_walk(root, below, {os.path.realpath(root / below)}, others))
     if not found:
         raise _no_image(root / below, others)
+    photographs = {ending: others[ending] for ending in sorted(_OF_CAMERAS & others.keys())}
+    if photographs:
+        counts = ", ".join(f"{count} {ending}" for ending, count in photographs.items())
+        name = on_one_line(str(root / below))
+        print(f"{name}: passed over {counts}, which Pillow cannot read", flush=True)
     return found
 
 

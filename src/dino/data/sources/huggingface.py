@@ -13,6 +13,7 @@ from dino.data.decoding import UnreadableImageError
 from dino.data.source import Source, SourceImage, SourceSplit
 from dino.data.sources.labels import named_classes, numbered
 from dino.data.sources.segmentations import mask_of_bytes
+from dino.data.sources.split_names import split_called
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -27,6 +28,8 @@ def huggingface(path: Path | None, config: HuggingfaceConfig, downloads: Path) -
     """
     splits = _loaded(path, config, downloads)
     title = str(path or config.name)
+    if path is not None and path.is_dir():
+        _check_folders(path, splits)
     train = _split(splits, config.train_split, config, title)
     classes = _classes(splits[config.train_split], config, title)
 
@@ -61,6 +64,21 @@ def _loaded(path: Path | None, config: HuggingfaceConfig, downloads: Path) -> An
             f"{path or config.name}: Hugging Face's datasets cannot load it ({reason}); correct "
             "prepare.huggingface, or set prepare.path in params.yaml to a folder with its files"
         ) from None
+
+
+def _check_folders(path: Path, splits: Any) -> None:
+    """Raise `DataError` for a split's folder that datasets has made a part of another split.
+
+    It knows the names in small letters alone.
+    """
+    known = {split_called(name) for name in splits}
+    for folder in sorted(entry.name for entry in path.iterdir() if entry.is_dir()):
+        split = split_called(folder)
+        if split is not None and split not in known:
+            raise DataError(
+                f"{path}: Hugging Face's datasets take {folder}/ for no split, and mix its images "
+                "into another; call the folders train, validation and test"
+            )
 
 
 def _split(splits: Any, name: str, config: HuggingfaceConfig, title: str) -> SourceSplit:
