@@ -208,6 +208,22 @@ def test_mixing_depends_on_seed_and_step_alone() -> None:
     torch.testing.assert_close(first[1].sum(dim=1), torch.ones(4))
 
 
+def test_a_subset_is_drawn_from_the_labelled_images_by_class(dataset: PreparedDataset) -> None:
+    # as in STL-10, where most training images have no label
+    train, manifest = dataset.indices("train"), dataset.manifest.copy()
+    manifest.loc[train[::2], "label"] = -1
+    manifest.loc[train[:30], "label"] = -1
+    half = replace(dataset, manifest=manifest)
+    chosen = training_images(half, replace(CONFIG, max_train_images=40))
+    assert len(chosen) == 40
+    assert set(chosen) <= set(half.labelled_indices("train"))
+    labelled = manifest["label"].to_numpy()[half.labelled_indices("train")]
+    shares = 40 * np.bincount(labelled) / len(labelled)
+    assert np.abs(np.bincount(manifest["label"].to_numpy()[chosen]) - shares).max() < 1.5
+    everything = training_images(half, replace(CONFIG, max_train_images=10**6))
+    assert np.array_equal(everything, half.labelled_indices("train"))
+
+
 def test_a_batch_above_the_labelled_images_is_refused(dataset: PreparedDataset) -> None:
     config = replace(CONFIG, max_train_images=20)
     with pytest.raises(ConfigurationError, match="expected at most the 20 labelled images, got 30"):

@@ -78,7 +78,7 @@ def training_images(
     """The indices of the labelled training images; raises `ConfigurationError` for too few."""
     images = dataset.labelled_indices("train")
     if config.max_train_images is not None:
-        labels = dataset.labels("train")
+        labels = dataset.manifest["label"].to_numpy(dtype=np.int64)[images]
         images = images[stratified_subset(labels, config.max_train_images, config.seed)]
     if len(images) < config.batch_size:
         raise ConfigurationError(
