@@ -1,5 +1,6 @@
 """Trainings that start from what another one has learnt."""
 
+import argparse
 import dataclasses
 import subprocess
 import sys
@@ -203,3 +204,44 @@ def test_a_predictor_has_no_place_in_the_references_format(dataset, tmp_path):
     with pytest.raises(CheckpointError, match="no place for a predictor"):
         save_reference_checkpoint(tmp_path / "out.pth", content)
     assert not (tmp_path / "out.pth").exists()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"args": {"arch": "vit"}},
+        {"args": argparse.Namespace(arch="deit_small"), "dino_loss": None},
+        {},
+    ],
+)
+def test_weights_suffice_to_start_from(architecture, tmp_path, more):
+    with torch.random.fork_rng():
+        networks = build_student_teacher(architecture, GOLDEN_HEAD, seed=5)
+    content = {"teacher": networks.teacher.state_dict(), **more}
+    torch.save(content, tmp_path / "c.pth")
+    started, center = starting_point(architecture, _from(tmp_path / "c.pth"), 0, CPU)
+    _assert_equal(started.student.state_dict(), content["teacher"])
+    _assert_equal(started.teacher.state_dict(), content["teacher"])
+    assert torch.equal(center.value, torch.zeros(1, 50))
+
+
+def test_a_center_of_another_head_is_refused(architecture, tmp_path):
+    teacher = build_student_teacher(architecture, GOLDEN_HEAD, seed=5).teacher.state_dict()
+    content = {"teacher": teacher, "dino_loss": {"center": torch.zeros(1, 49)}}
+    torch.save(content, tmp_path / "c.pth")
+    with pytest.raises(CheckpointError, match=r"expected a center of shape \(1, 50\)"):
+        starting_point(architecture, _from(tmp_path / "c.pth"), 0, CPU)
+    # without a head it is the center of no scores
+    backbone = {n: w for n, w in teacher.items() if n.startswith("backbone.")}
+    torch.save({**content, "teacher": backbone}, tmp_path / "c.pth")
+    _, center = starting_point(architecture, _from(tmp_path / "c.pth"), 0, CPU)
+    assert torch.equal(center.value, torch.zeros(1, 50))
+
+
+def test_a_head_of_another_kind_cannot_teach(architecture, tmp_path):
+    teacher = build_student_teacher(architecture, GOLDEN_HEAD, seed=5).teacher.state_dict()
+    backbone = {n: w for n, w in teacher.items() if n.startswith("backbone.")}
+    torch.save({"teacher": {**backbone, "head.weight": torch.ones(3, 32)}}, tmp_path / "c.pth")
+    config = dataclasses.replace(_distilled(tmp_path / "c.pth"), head=GOLDEN_HEAD)
+    with pytest.raises(CheckpointError, match="expected a teacher with a head"):
+        starting_point(architecture, config, 0, CPU)

@@ -1,9 +1,9 @@
 """A training checkpoint: everything that the next step depends on, in one file without pickle."""
 
+import re
 import sys
 import warnings
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -11,6 +11,8 @@ import torch
 from dino.core.artifacts import replacing
 from dino.core.errors import CheckpointError
 
+# torch's name for what it would have to import
+_REFUSED = re.compile(r"GLOBAL ([\w.]+)")
 FORMAT = 2
 KEYS = {
     "format",
@@ -83,8 +85,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise CheckpointError(f"{path}: not found; run `dino pretrain`") from None
-    # torch reports a damaged archive as any of these
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError, UnpicklingError) as error:
+    except Exception as error:
+        # what the bytes of a file that is none make of the reader ends in any type
         raise CheckpointError(
             f"{path}: cannot be read as a checkpoint ({damage(error)}); delete it and run "
             "`dino pretrain` again"
@@ -97,8 +99,13 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def damage(error: Exception) -> str:
-    """What `error`, from reading a checkpoint, says of the file, in one short line."""
-    if isinstance(error, UnpicklingError):
-        # torch's own words advise to run whatever the file holds
-        return "it holds no archive of tensors and plain values"
-    return " ".join(str(error).split())[:200]
+    """What `error`, from reading a checkpoint, says of the file, in one short line.
+
+    Torch's own words advise to run whatever the file holds.
+    """
+    refused = _REFUSED.search(str(error))
+    if refused:
+        return f"it holds {refused[1]}, and nothing but tensors and plain values is read"
+    if isinstance(error, OSError) and error.filename is not None:
+        return str(error.strerror)
+    return "it is damaged, or no archive of tensors and plain values"

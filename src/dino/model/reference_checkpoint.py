@@ -1,31 +1,48 @@
 """Checkpoints in the format of the reference implementation: read without running code, written."""
 
 import argparse
+import math
 import re
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
+import timm
 import torch
 from torch import Tensor
 
 from dino.core.artifacts import replacing
 from dino.core.configuration.architecture import ArchitectureConfig
+from dino.core.configuration.section import parse
 from dino.core.errors import CheckpointError
 from dino.model.checkpoint import damage
+from dino.model.weights import as_float32, ensure_finite
 
+_SCALAR = np._core.multiarray.scalar  # type: ignore[attr-defined]
 # what a training checkpoint holds besides tensors: its options, and learning rates that the
 # schedules left as numpy scalars
 _ALLOWED = [
     argparse.Namespace,
-    np._core.multiarray.scalar,  # type: ignore[attr-defined]
+    _SCALAR,
+    # as numpy 1 called it, with which the reference's published files were written
+    (_SCALAR, "numpy.core.multiarray.scalar"),
     np.dtype,
     np.dtypes.Float64DType,
+    np.dtypes.Float32DType,
+    np.dtypes.Int64DType,
 ]
-_BACKBONE, _HEAD = "backbone.", "head."
+_BACKBONES, _HEAD = ("backbone.", "encoder."), "head."
+_NESTED = ("state_dict", "model", "model_state_dict")
+"""Names under which other programs keep a network's weights."""
+_WRAPPERS = {"module", "_orig_mod"}
+"""Parts of names that DistributedDataParallel and torch.compile add."""
+_LAST_LAYER = {
+    "last_layer.parametrizations.weight.original0": "last_layer.weight_g",
+    "last_layer.parametrizations.weight.original1": "last_layer.weight_v",
+}
+"""Names of torch's newer weight norm, and the reference's."""
 _STANDARD_WIDTHS = {
     192: "vit_tiny_patch16_224",
     384: "vit_small_patch16_224",
@@ -66,49 +83,92 @@ def load_reference_checkpoint(path: Path) -> ReferenceCheckpoint:
     """The networks in a full training checkpoint or in a file with a backbone's weights alone.
 
     This project's own checkpoints have the same parts under the same names and are read as well.
-    Nothing but tensors, numbers, text and the types of an allow-list is unpickled. Raises
-    `CheckpointError` when the file is missing, damaged or holds anything else.
+    Weights are in float32. Nothing but tensors, numbers, text and the types of an allow-list is
+    unpickled. Raises `CheckpointError` when the file is missing, damaged, holds anything else, or
+    holds numbers that are none.
     """
+    content = _content(path)
+    if not {"teacher", "student"} & set(content):
+        teacher, student = _network(content, path), None
+    else:
+        if not content.get("teacher"):
+            raise CheckpointError(f"{path}: expected a teacher beside the student, got none")
+        teacher = _network(content["teacher"], path)
+        # a teacher that was not trained here has none
+        student = _network(content["student"], path) if content.get("student") else None
+    return ReferenceCheckpoint(
+        teacher=teacher,
+        student=student,
+        center=_center(content, path),
+        epoch=content.get("epoch"),
+        arguments=_arguments(content.get("args")),
+        optimizer=content.get("optimizer"),
+        architecture=content.get("architecture"),
+    )
+
+
+def _content(path: Path) -> dict[Any, Any]:
     try:
         with torch.serialization.safe_globals(_ALLOWED), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise CheckpointError(f"{path}: not found") from None
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError, UnpicklingError) as error:
+    except Exception as error:
+        # what the bytes of a file that is none make of the reader ends in any type
         raise CheckpointError(f"{path}: cannot be read as a checkpoint ({damage(error)})") from None
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: expected a dictionary, got {type(content).__name__}")
-    if "teacher" not in content:
-        return ReferenceCheckpoint(teacher=_network(content, path))
-    arguments = content.get("args")
-    center = content.get("dino_loss", content).get("center")
-    return ReferenceCheckpoint(
-        teacher=_network(content["teacher"], path),
-        # a teacher that was not trained here has neither
-        student=_network(content["student"], path) if content.get("student") else None,
-        center=center if center is not None and center.numel() else None,
-        epoch=content.get("epoch"),
-        arguments=dict(vars(arguments)) if arguments is not None else None,
-        optimizer=content.get("optimizer"),
-        architecture=content.get("architecture"),
-    )
+    return content
+
+
+def _center(content: dict[Any, Any], path: Path) -> Tensor | None:
+    """The reference keeps it with its loss, this project beside the networks."""
+    loss = content.get("dino_loss")
+    center = (loss if isinstance(loss, dict) else content).get("center")
+    if not isinstance(center, Tensor) or not center.numel():
+        return None
+    ensure_finite({"center": center}, path)
+    return center
+
+
+def _arguments(options: Any) -> dict[str, Any] | None:
+    """The options of a training, which programs keep in either of two ways."""
+    if isinstance(options, argparse.Namespace):
+        return dict(vars(options))
+    return {str(k): v for k, v in options.items()} if isinstance(options, dict) else None
+
+
+def architecture_of(checkpoint: ReferenceCheckpoint, path: Path) -> ArchitectureConfig | None:
+    """What a checkpoint says of its backbone: by its own record, its shapes, or its arguments.
+
+    None where neither tells, or timm does not know the name.
+    """
+    if checkpoint.architecture is not None:
+        return parse(ArchitectureConfig, checkpoint.architecture, f"{path}: architecture")
+    if "pos_embed" in checkpoint.teacher.backbone:
+        return standard_architecture(checkpoint.teacher.backbone)
+    name = str((checkpoint.arguments or {}).get("arch", ""))
+    return ArchitectureConfig(timm_name=name) if timm.is_model(name) else None
 
 
 def standard_architecture(backbone: State) -> ArchitectureConfig | None:
     """The one of the reference's vision transformers that has these weights; None for others.
 
     The number of heads shows in no shape: it is known for the reference's three widths alone.
+    The positions are those of a square, as all of the reference's are.
     """
     positions, patches = backbone.get("pos_embed"), backbone.get("patch_embed.proj.weight")
     if positions is None or patches is None or positions.shape[-1] not in _STANDARD_WIDTHS:
         return None
-    patch_px = patches.shape[-1]
-    side = round((positions.shape[1] - 1) ** 0.5)
+    side = math.isqrt(positions.shape[1] - 1)
+    height_px, width_px = patches.shape[-2:]
+    if side * side != positions.shape[1] - 1 or height_px != width_px:
+        return None
     return ArchitectureConfig(
         timm_name=_STANDARD_WIDTHS[positions.shape[-1]],
-        image_size_px=side * patch_px,
-        patch_size_px=patch_px,
+        image_size_px=side * width_px,
+        patch_size_px=width_px,
     )
 
 
@@ -155,18 +215,38 @@ def save_reference_checkpoint(path: Path, content: dict[str, Any]) -> None:
         torch.save(converted, stream)
 
 
-def _network(state: State, path: Path) -> ReferenceNetwork:
-    if not state or not all(isinstance(value, Tensor) for value in state.values()):
+def _network(state: Any, path: Path) -> ReferenceNetwork:
+    while isinstance(state, dict) and (
+        inner := next((name for name in _NESTED if isinstance(state.get(name), dict)), None)
+    ):
+        state = state[inner]
+    if not isinstance(state, dict) or not state:
         raise CheckpointError(f"{path}: expected the weights of a network, found something else")
-    # DistributedDataParallel puts module. before every name
-    names = {name.removeprefix("module."): value for name, value in state.items()}
-    if not any(name.startswith(_BACKBONE) for name in names):
-        return ReferenceNetwork(backbone=names, head={})
-    return ReferenceNetwork(
-        backbone=_below(_BACKBONE, names),
-        head=_below(_HEAD, names),
-        others={n: w for n, w in names.items() if not n.startswith((_BACKBONE, _HEAD))},
-    )
+    for name, value in state.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise CheckpointError(
+                f"{path}: expected the weights of a network, found a {type(value).__name__} "
+                f"called {name}"
+            )
+    names = as_float32({_unwrapped(name): value for name, value in state.items()})
+    ensure_finite(names, path)
+    for prefix in _BACKBONES:
+        if any(name.startswith(prefix) for name in names):
+            head = _below(_HEAD, names)
+            return ReferenceNetwork(
+                backbone=_below(prefix, names),
+                head={_LAST_LAYER.get(name, name): value for name, value in head.items()},
+                others={n: w for n, w in names.items() if not n.startswith((prefix, _HEAD))},
+            )
+    return ReferenceNetwork(backbone=names, head={})
+
+
+def _unwrapped(name: str) -> str:
+    """`name` without what DistributedDataParallel and torch.compile put before it."""
+    parts = name.split(".")
+    while parts[0] in _WRAPPERS and len(parts) > 1:
+        del parts[0]
+    return ".".join(part for part in parts if part != "_orig_mod")
 
 
 def _below(prefix: str, state: State) -> State:

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import timm
 import torch
 from torch import Tensor, nn
 
@@ -13,10 +12,9 @@ from dino.core.errors import CheckpointError, ConfigurationError
 from dino.core.seeding import seeded
 from dino.model.batch_norm import has_batch_norm, synchronise_batch_norm
 from dino.model.reference_checkpoint import (
-    ReferenceCheckpoint,
     ReferenceNetwork,
+    architecture_of,
     load_reference_checkpoint,
-    standard_architecture,
 )
 from dino.model.student_teacher import (
     MultiCropNetwork,
@@ -24,6 +22,7 @@ from dino.model.student_teacher import (
     build_student_teacher,
     build_teacher,
 )
+from dino.model.weights import without_classifier
 from dino.objective.center import Center
 
 
@@ -52,7 +51,8 @@ def starting_point(
         _load(networks.student, checkpoint.student or checkpoint.teacher, path)
         if teacher is None:
             _load(networks.teacher, checkpoint.teacher, path)
-            center_value = checkpoint.center
+            # that of the scores of a head, which has to be there
+            center_value = checkpoint.center if checkpoint.teacher.head else None
     networks.to(device)
     if world_size() > 1:
         synchronise_batch_norm(networks.student)
@@ -60,6 +60,12 @@ def starting_point(
             synchronise_batch_norm(networks.teacher)
     center = Center(config.head.out_dim, config.loss.center_momentum).to(device)
     if center_value is not None:
+        if center_value.shape != center.value.shape:
+            raise CheckpointError(
+                f"pretrain.initial or teacher.checkpoint: expected a center of shape "
+                f"{tuple(center.value.shape)}, as pretrain.head.out_dim says, got "
+                f"{tuple(center_value.shape)}"
+            )
         center.value.copy_(center_value)
     return networks, center
 
@@ -73,40 +79,31 @@ def fixed_teacher(
     not know has to be of the run's own `architecture`.
     """
     checkpoint = load_reference_checkpoint(path)
-    head = _head_of(checkpoint.teacher)
+    head = head_of(checkpoint.teacher)
     if head is None:
         raise CheckpointError(
             f"{path}: expected a teacher with a head, whose prototypes the student learns, got a "
             "backbone alone; as pretrain.initial it can be used"
         )
     with seeded(0):
-        network = build_teacher(_architecture_of(checkpoint) or architecture, head)
+        network = build_teacher(architecture_of(checkpoint, path) or architecture, head)
     _load(network, checkpoint.teacher, path)
     return network, checkpoint.center
 
 
-def _architecture_of(checkpoint: ReferenceCheckpoint) -> ArchitectureConfig | None:
-    if checkpoint.architecture is not None:
-        return ArchitectureConfig(**checkpoint.architecture)
-    if "pos_embed" in checkpoint.teacher.backbone:
-        return standard_architecture(checkpoint.teacher.backbone)
-    name = str((checkpoint.arguments or {}).get("arch", ""))
-    return ArchitectureConfig(timm_name=name) if timm.is_model(name) else None
-
-
-def _head_of(network: ReferenceNetwork) -> HeadConfig | None:
-    """The shape of a head, read off its weights."""
-    if not network.head:
-        return None
-    out_dim, bottleneck_dim = network.head["last_layer.weight_v"].shape
+def head_of(network: ReferenceNetwork) -> HeadConfig | None:
+    """The shape of a head, read off its weights; None without one of this kind."""
+    prototypes = network.head.get("last_layer.weight_v")
     linear = [
         weight
         for name, weight in network.head.items()
         if name.startswith("mlp") and weight.ndim == 2
     ]
+    if prototypes is None or not linear:
+        return None
     return HeadConfig(
-        out_dim=out_dim,
-        bottleneck_dim=bottleneck_dim,
+        out_dim=prototypes.shape[0],
+        bottleneck_dim=prototypes.shape[1],
         layers=len(linear),
         hidden_dim=len(linear[0]),
         batch_norm=any(name.endswith("running_mean") for name in network.head),
@@ -121,7 +118,7 @@ def _load(network: MultiCropNetwork, weights: ReferenceNetwork, path: Path) -> N
 
 def _load_part(module: nn.Module, weights: dict[str, Tensor], what: str, section: str) -> None:
     try:
-        module.load_state_dict(weights)
+        module.load_state_dict(without_classifier(weights, module))
     except RuntimeError as error:
         # the first line only says that there was an error
         reason = " ".join(str(error).splitlines()[1].split())[:200]
