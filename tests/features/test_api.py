@@ -17,8 +17,8 @@ from dino.data.normalisation import normalised
 from dino.features.api import load_teacher
 from dino.features.preprocessing import centre_crop_pixels
 from dino.features.teacher import load_backbone, save_backbone
-from dino.model.existing_teacher import PixelStatistics
 from dino.model.student_teacher import initial_backbone
+from dino.model.timm_folder import PixelStatistics
 
 ROOT = Path(__file__).parents[2]
 ARCHITECTURE = ArchitectureConfig(

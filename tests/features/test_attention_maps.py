@@ -52,7 +52,10 @@ def test_backbones_without_cls_attention_say_why(name: str) -> None:
     reason = no_cls_attention(timm.create_model(name, num_classes=0))
     assert reason is not None
     assert "no self-attention of a [CLS] token" in reason
-    assert no_cls_attention(_backbone()) is None
+    backbone = _backbone()
+    assert no_cls_attention(backbone) is None
+    backbone.patch_embed.patch_size = (8, 4)
+    assert no_cls_attention(backbone) == "its patches are no squares but 8 x 4 px"
 
 
 def test_masks_keep_the_fewest_patches_of_the_mass() -> None:

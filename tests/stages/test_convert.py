@@ -10,6 +10,7 @@ import onnxruntime
 import pytest
 import timm
 import torch
+from timm.models import save_for_hf
 from torch import nn
 
 from dino.cli import run
@@ -21,11 +22,11 @@ from dino.features.teacher import load_backbone, save_backbone
 from dino.model.checkpoint import save_checkpoint
 from dino.model.existing_teacher import (
     ExistingTeacher,
-    PixelStatistics,
     checkpoint_of,
     existing_teacher,
 )
 from dino.model.student_teacher import initial_backbone
+from dino.model.timm_folder import PixelStatistics
 
 ARCHITECTURE = ArchitectureConfig(
     timm_name="vit_tiny_patch16_224",
@@ -98,7 +99,7 @@ class _Drifting(nn.Module):
 
 def test_an_onnx_file_that_computes_something_else_is_not_written(tmp_path):
     with pytest.raises(CheckpointError, match=r"expected onnxruntime's features within 0.0001"):
-        save_onnx(tmp_path / "t.onnx", _Drifting(), 8, {})
+        save_onnx(tmp_path / "t.onnx", _Drifting(), (8, 8), {})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -142,6 +143,47 @@ def test_what_cannot_be_converted_is_one_line(folder, tmp_path, capsys, source, 
     assert len(lines) == 1
     assert error in lines[0]
     assert not (tmp_path / output).exists()
+
+
+@torch.no_grad()
+def test_a_network_for_images_that_are_no_squares_becomes_onnx_alone(tmp_path, capsys):
+    network = timm.create_model(
+        "vit_tiny_patch16_224", img_size=(8, 32), patch_size=4, embed_dim=16, depth=1, num_heads=2
+    )
+    save_for_hf(network, tmp_path / "wide", safe_serialization=True)
+    assert run(["convert", str(tmp_path / "wide"), str(tmp_path / "t.onnx")]) == 0
+    images = torch.randn(2, 3, 8, 32)
+    expected = load_backbone(tmp_path / "wide")(images)
+    actual = _onnx_features(tmp_path / "t.onnx", images)
+    torch.testing.assert_close(actual, expected, atol=1e-4, rtol=0)
+    properties = {p.key: p.value for p in onnx.load(tmp_path / "t.onnx").metadata_props}
+    assert properties["image_size_px"] == "8 32"
+    # the reference would read two rows of eight patches as four of four
+    assert run(["convert", str(tmp_path / "wide"), str(tmp_path / "b.pth")]) == 1
+    assert "8 x 32 px" in capsys.readouterr().err
+    assert not (tmp_path / "b.pth").exists()
+
+
+@pytest.mark.parametrize("output", ["folder", "t.onnx", "b.pth"])
+def test_weights_that_are_no_numbers_are_written_in_no_format(tmp_path, capsys, output):
+    weights = initial_backbone(ARCHITECTURE, seed=1).state_dict()
+    weights["norm.bias"][0] = float("nan")
+    teacher = ExistingTeacher(weights=weights, pixels=None, sha256="ab" * 32)
+    save_checkpoint(tmp_path / "checkpoint.pth", checkpoint_of(teacher, ARCHITECTURE, seed=1))
+    assert run(["convert", str(tmp_path / "checkpoint.pth"), str(tmp_path / output)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "norm.bias holds NaN or infinite numbers" in line
+    assert not (tmp_path / output).exists()
+    with pytest.raises(CheckpointError, match=r"norm\.bias holds NaN"):
+        save_backbone(tmp_path / "exported", ARCHITECTURE, weights)
+    assert not (tmp_path / "exported").exists()
+
+
+def test_another_normalisation_is_said_where_the_format_has_no_place_for_it(tmp_path, capsys):
+    weights = initial_backbone(ARCHITECTURE, seed=1).state_dict()
+    save_backbone(tmp_path / "teacher", ARCHITECTURE, weights, PIXELS)
+    assert run(["convert", str(tmp_path / "teacher"), str(tmp_path / "b.pth")]) == 0
+    assert "pixels less 0.5 0.5 0.5 over 0.5 0.5 0.5" in capsys.readouterr().out
 
 
 def test_help_imports_neither_torch_nor_onnx():

@@ -11,8 +11,8 @@ from dino.features.attention_maps import cls_attention, no_cls_attention
 from dino.features.global_features import tokens_of_last_blocks
 from dino.features.teacher import load_backbone, save_backbone
 from dino.model.backbone import ReferencePositionVit
-from dino.model.existing_teacher import PixelStatistics
 from dino.model.student_teacher import initial_backbone
+from dino.model.timm_folder import PixelStatistics
 
 ARCHITECTURE = ArchitectureConfig(
     timm_name="vit_tiny_patch16_224",

@@ -21,17 +21,18 @@ from jaxtyping import Float32, Shaped, UInt8
 from PIL import Image
 from torch import Tensor, nn
 
-from dino.core.artifacts import read_json, sha256_of_file
+from dino.core.artifacts import sha256_of_file
 from dino.core.distributed import cores
 from dino.core.errors import CheckpointError, ConfigurationError, DataError
 from dino.core.file_names import on_one_line
 from dino.core.precision import best_device
 from dino.data.decoding import UnreadableImageError, decoded, image_of_array, in_known_mode
 from dino.data.normalisation import normalised
-from dino.features.global_features import tokens_of_last_blocks
+from dino.features.global_features import ensure_finite_features, tokens_of_last_blocks
 from dino.features.preprocessing import centre_crop_pixels
 from dino.features.teacher import CONFIG, WEIGHTS, load_backbone
 from dino.model.student_teacher import feature_dim
+from dino.model.timm_folder import read_folder, weights_file
 
 AnyImage = str | Path | Image.Image | Shaped[np.ndarray, "..."]
 # the threads that share an image would read its file at the same time
@@ -98,6 +99,7 @@ class Teacher:
         """The features of a batch of what `pixels` gives."""
         images = normalised(pixels.to(self._device))
         cls_tokens, _ = tokens_of_last_blocks(self._backbone, images, 1)
+        ensure_finite_features(cls_tokens, "the teacher")
         return cls_tokens[:, 0].float().cpu().numpy()
 
 
@@ -117,18 +119,27 @@ def load_teacher(
             f"{folder}: expected an exported teacher with {CONFIG} and {WEIGHTS}; run `dino export`"
         )
     backbone = load_backbone(folder)
-    seen = read_json(folder / CONFIG)["pretrained_cfg"]
-    crop_px = crop_px or int(seen["input_size"][-1])
-    resize_px = resize_px or math.floor(crop_px / seen["crop_pct"])
+    described = read_folder(folder)
+    height_px, width_px = described.image_size_px
+    if crop_px is None and height_px != width_px:
+        raise ConfigurationError(
+            f"crop_px: {folder} was made for images of {height_px} x {width_px} px, and features "
+            f"are those of a central square; say its side, such as {min(height_px, width_px)}"
+        )
+    crop_px = crop_px or height_px
+    resize_px = resize_px or math.floor(crop_px / described.pixels.crop_share)
     if resize_px < crop_px:
         raise ConfigurationError(f"resize_px: expected at least crop_px {crop_px}, got {resize_px}")
-    patch_px = getattr(getattr(backbone, "patch_embed", None), "patch_size", None)
-    if patch_px is not None and any(crop_px % side_px for side_px in patch_px):
+    patch = getattr(getattr(backbone, "patch_embed", None), "patch_size", None)
+    sides_px = (patch,) if isinstance(patch, int) else tuple(patch or ())
+    # a network may be made for images with a rest beside the patches, which it drops
+    is_own = crop_px == height_px == width_px
+    if not is_own and any(crop_px % side_px for side_px in sides_px):
         raise ConfigurationError(
-            f"crop_px: expected a multiple of the teacher's patches of {patch_px[0]} px, got "
-            f"{crop_px}"
+            "crop_px: expected a multiple of the teacher's patches of "
+            f"{' x '.join(map(str, dict.fromkeys(sides_px)))} px, got {crop_px}"
         )
-    return Teacher(backbone, resize_px, crop_px, sha256_of_file(folder / WEIGHTS))
+    return Teacher(backbone, resize_px, crop_px, sha256_of_file(weights_file(folder)))
 
 
 def of_length_one(

@@ -13,7 +13,10 @@ from dino.model.backbone import ReferencePositionVit
 def no_cls_attention(backbone: nn.Module) -> str | None:
     """Why `backbone` has no attention of a [CLS] token over patches; None where it has."""
     if isinstance(backbone, ReferencePositionVit):
-        return None
+        height_px, width_px = backbone.patch_embed.patch_size
+        if height_px == width_px:
+            return None
+        return f"its patches are no squares but {height_px} x {width_px} px"
     return (
         f"{type(backbone).__name__} has no self-attention of a [CLS] token over patches "
         "in its last block"

@@ -18,7 +18,7 @@ class FeatureSet:
 
     cls_tokens: Float32[Tensor, "images blocks dim"]
     """[CLS] of the last blocks after the final norm, oldest block first."""
-    patch_mean: Float32[Tensor, "images dim"]
+    patch_mean: Float32[Tensor, "images channels"]
     """Mean over the patch tokens of the last block after the final norm."""
     data: str
     """Fingerprint of the data set."""

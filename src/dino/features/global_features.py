@@ -23,11 +23,12 @@ from dino.model.backbone import ReferencePositionVit
 
 def tokens_of_last_blocks(
     backbone: nn.Module, images: Float[Tensor, "batch 3 height width"], blocks: int
-) -> tuple[Float[Tensor, "batch blocks dim"], Float[Tensor, "batch dim"]]:
+) -> tuple[Float[Tensor, "batch blocks dim"], Float[Tensor, "batch channels"]]:
     """[CLS] tokens of the last `blocks` blocks, oldest first, and the last one's mean patch token.
 
     All after the final norm, as the reference's `get_intermediate_layers`. A backbone that is no
-    plain vision transformer has one feature alone, so `blocks` must be 1: its pooled output.
+    plain vision transformer has one feature alone, so `blocks` must be 1: its pooled output, which
+    may be wider than its patches.
     """
     if not isinstance(backbone, ReferencePositionVit):
         return _pooled(backbone, images, blocks)
@@ -48,20 +49,13 @@ def tokens_of_last_blocks(
 
 def _pooled(
     backbone: nn.Module, images: Float[Tensor, "batch 3 height width"], blocks: int
-) -> tuple[Float[Tensor, "batch 1 dim"], Float[Tensor, "batch dim"]]:
+) -> tuple[Float[Tensor, "batch 1 dim"], Float[Tensor, "batch channels"]]:
     if blocks != 1:
         raise ConfigurationError(
             f"features.last_blocks: expected 1 for {type(backbone).__name__}, which has no "
             f"[CLS] token in each block, got {blocks}"
         )
-    try:
-        last = backbone.forward_features(images)  # type: ignore[operator]
-    except AssertionError as error:
-        # timm's networks of a fixed size
-        raise ConfigurationError(
-            f"features.crop_px: expected what {type(backbone).__name__} takes, got "
-            f"{images.shape[-1]} ({error})"
-        ) from None
+    last = last_feature_map(backbone, images, "features.crop_px")
     pooled = backbone.forward_head(last, pre_logits=True)  # type: ignore[operator]
     if last.ndim == 4:
         # convnets put channels first, windowed transformers last
@@ -71,6 +65,26 @@ def _pooled(
         # of [CLS] and register tokens there may be none or several
         patches = last[:, getattr(backbone, "num_prefix_tokens", 1) :]
     return pooled[:, None], patches.mean(dim=1)
+
+
+def last_feature_map(
+    backbone: nn.Module, images: Float[Tensor, "batch 3 height width"], key: str
+) -> Float[Tensor, "batch *shape"]:
+    """What a network of timm's gives before it pools.
+
+    Raises `ConfigurationError` that names `key` for images of a size that it does not take.
+    """
+    try:
+        last: Tensor = backbone.forward_features(images)  # type: ignore[operator]
+    except torch.OutOfMemoryError:
+        raise
+    except (AssertionError, RuntimeError, ValueError) as error:
+        # timm's networks of a fixed size refuse others in as many ways
+        raise ConfigurationError(
+            f"{key}: expected what {type(backbone).__name__} takes, got {images.shape[-1]} "
+            f"({' '.join(str(error).split())[:200]})"
+        ) from None
+    return last
 
 
 def extract_features(
@@ -101,7 +115,7 @@ def extract_tokens(
     backbones: Mapping[str, nn.Module],
     pixels: "Dataset[UInt8[Tensor, '3 crop crop']]",
     config: FeaturesConfig,
-) -> dict[str, tuple[Float[Tensor, "images blocks dim"], Float[Tensor, "images dim"]]]:
+) -> dict[str, tuple[Float[Tensor, "images blocks dim"], Float[Tensor, "images channels"]]]:
     """For each of `backbones`, what `tokens_of_last_blocks` gives for all of `pixels`, in order.
 
     On the processor and in float32. Raises `CheckpointError` when a backbone gives numbers that
@@ -142,13 +156,19 @@ def extract_tokens(
     tokens = {}
     for name, batches in parts.items():
         cls_tokens, patch_means = (torch.cat(part) for part in zip(*batches, strict=True))
-        if not torch.isfinite(cls_tokens).all():
-            raise CheckpointError(
-                f"the features of {name} are not finite: its weights are damaged or its training "
-                "diverged; pretrain again with a lower learning rate or in float32"
-            )
+        ensure_finite_features(cls_tokens, name)
+        ensure_finite_features(patch_means, name)
         tokens[name] = cls_tokens, patch_means
     return tokens
+
+
+def ensure_finite_features(features: Float[Tensor, "images *dims"], name: str) -> None:
+    """Raise `CheckpointError` when one of the features of the network `name` is no number."""
+    if not torch.isfinite(features).all():
+        raise CheckpointError(
+            f"the features of {name} are not finite: its weights are damaged or its training "
+            "diverged; pretrain again with a lower learning rate or in float32"
+        )
 
 
 class _CroppedImages(Dataset[Tensor]):

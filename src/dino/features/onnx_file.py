@@ -23,10 +23,12 @@ OPSET = 18
 _CHECKED_BATCHES = (1, 3)
 
 
-def save_onnx(path: Path, backbone: nn.Module, size_px: int, metadata: dict[str, str]) -> float:
+def save_onnx(
+    path: Path, backbone: nn.Module, size_px: tuple[int, int], metadata: dict[str, str]
+) -> float:
     """The largest difference between torch's features and those of the file that it writes.
 
-    `images` (float32, batch x 3 x size_px x size_px, normalised as this project does it) become
+    `images` (float32, batch x 3 x height x width, normalised as this project does it) become
     `features` (batch x dim); the batch is free, the size is not, so that positions are those of
     the size and nothing interpolates them. The file holds `metadata` as its properties.
     onnxruntime computes random images of several batch sizes: raises `CheckpointError` when one
@@ -39,7 +41,7 @@ def save_onnx(path: Path, backbone: nn.Module, size_px: int, metadata: dict[str,
             try:
                 program = torch.onnx.export(
                     backbone,
-                    (torch.zeros(2, 3, size_px, size_px),),
+                    (torch.zeros(2, 3, *size_px),),
                     dynamo=True,
                     input_names=[IMAGES],
                     output_names=[FEATURES],
@@ -67,12 +69,12 @@ def save_onnx(path: Path, backbone: nn.Module, size_px: int, metadata: dict[str,
 
 
 @torch.no_grad()
-def _difference(path: Path, backbone: nn.Module, size_px: int) -> float:
+def _difference(path: Path, backbone: nn.Module, size_px: tuple[int, int]) -> float:
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     generator = torch.Generator().manual_seed(0)
     largest = 0.0
     for batch in _CHECKED_BATCHES:
-        images = torch.randn(batch, 3, size_px, size_px, generator=generator)
+        images = torch.randn(batch, 3, *size_px, generator=generator)
         (features,) = session.run([FEATURES], {IMAGES: images.numpy()})
         difference = float(np.abs(features - backbone(images).numpy()).max())
         # a number that is none compares as neither larger nor smaller

@@ -5,17 +5,25 @@ from typing import Any
 
 import timm
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from dino.core.artifacts import read_json, replacing, write_json
+from dino.core.artifacts import replacing, write_json
 from dino.core.configuration.architecture import ArchitectureConfig
 from dino.core.errors import CheckpointError
 from dino.data.normalisation import IMAGENET_MEAN, IMAGENET_STD
 from dino.features.pixel_statistics import see_as_trained
 from dino.model.backbone import is_plain_vit, timm_arguments, use_reference_positions
-from dino.model.existing_teacher import CONFIG, WEIGHTS, PixelStatistics
+from dino.model.timm_folder import (
+    CONFIG,
+    WEIGHTS,
+    PixelStatistics,
+    build,
+    read_folder,
+    read_weights,
+    weights_file,
+)
+from dino.model.weights import ensure_finite, misfit, without_classifier
 
 REFERENCE_POSITIONS = "bicubic, scale factor (patches + 0.1) / sqrt(N)"
 
@@ -30,8 +38,10 @@ def save_backbone(
 
     `pixels`: what the backbone was trained to see; None: what this project trains with. Plain timm
     gives the same features at the exported image size. Other sizes need the positional rule that
-    config.json records; `load_backbone` applies it.
+    config.json records; `load_backbone` applies it. Raises `CheckpointError` for weights that are
+    no numbers, and then writes nothing.
     """
+    ensure_finite(weights, f"the weights for {folder}")
     size_px = architecture.image_size_px
     arguments = timm_arguments(architecture)
     pixels = pixels or PixelStatistics(mean=IMAGENET_MEAN, std=IMAGENET_STD, crop_share=1.0)
@@ -88,49 +98,29 @@ def load_for_one_size(folder: Path) -> nn.Module:
     return _seeing_as_trained(_in_timm(folder, dynamic_img_size=False), folder).eval()
 
 
-def exported_size_px(folder: Path) -> int:
-    """The side of the images that the backbone in `folder` was exported for."""
-    return int(read_json(folder / CONFIG)["pretrained_cfg"]["input_size"][-1])
-
-
 def _in_timm(folder: Path, **other: Any) -> nn.Module:
     """`other` replaces arguments that config.json has, and says the rate of drop path anyway."""
-    config = read_json(folder / CONFIG)
-    weights = read_weights(folder / WEIGHTS)
-    try:
-        arguments = config["model_args"]
-        arguments |= {
-            name: value
-            for name, value in other.items()
-            if name in arguments or name == "drop_path_rate"
-        }
-        backbone: nn.Module = timm.create_model(
-            config["architecture"], pretrained=False, num_classes=0, **arguments
-        )
-        backbone.load_state_dict(weights)
-    except (RuntimeError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())[:200]
+    described, file = read_folder(folder), weights_file(folder)
+    replaced = {
+        name: value
+        for name, value in other.items()
+        if name in described.arguments or name == "drop_path_rate"
+    }
+    backbone = build(described, **replaced)
+    weights = without_classifier(read_weights(file), backbone)
+    problem = misfit(weights, backbone)
+    if problem is not None:
         raise CheckpointError(
-            f"{folder}: {CONFIG} and {WEIGHTS} do not make a model ({reason}); run `dino export`"
-        ) from None
+            f"{file}: does not fit the {described.architecture} of {CONFIG} beside it: {problem}; "
+            "write both again, with `dino export` or with timm's save_for_hf"
+        )
+    backbone.load_state_dict(weights)
     return backbone
 
 
 def _seeing_as_trained(backbone: nn.Module, folder: Path) -> nn.Module:
-    pixels = read_json(folder / CONFIG)["pretrained_cfg"]
-    return see_as_trained(backbone, pixels["mean"], pixels["std"])
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of an exported folder's weights; raises `CheckpointError` for a bad file."""
-    try:
-        return load_file(path)
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: not found; run `dino export`") from None
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"{path}: damaged ({error}); delete it and run `dino export` again"
-        ) from None
+    pixels = read_folder(folder).pixels
+    return see_as_trained(backbone, pixels.mean, pixels.std)
 
 
 def backbone_weights(network: dict[str, Any]) -> dict[str, torch.Tensor]:

@@ -3,41 +3,35 @@
 import hashlib
 import json
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from timm.models.xcit import Xcit
 from timm.models.xcit import checkpoint_filter_fn as timm_names_of_xcit
 from torch import Tensor, nn
 
-from dino.core.artifacts import read_json, sha256_of_file
+from dino.core.artifacts import sha256_of_file
 from dino.core.configuration.architecture import ArchitectureConfig, WeightsConfig
 from dino.core.errors import CheckpointError, ConfigurationError
 from dino.core.provenance import plain
 from dino.core.seeding import seeded
 from dino.model.backbone import build_backbone
 from dino.model.reference_checkpoint import load_reference_checkpoint
+from dino.model.timm_folder import (
+    PixelStatistics,
+    pixels_of,
+    read_folder,
+    read_weights,
+    weights_file,
+)
+from dino.model.weights import ensure_finite, misfit, without_classifier
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
 _PIXELS = "pixels."
 _SIZES = ("patch_size", "embed_dim", "depth", "num_heads")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PixelStatistics:
-    """What a network was trained to see, in pixels of 0 to 1."""
-
-    mean: tuple[float, ...]
-    """One number a channel, which is subtracted; then it is divided by `std`."""
-    std: tuple[float, ...]
-    crop_share: float
-    """The share of the resized image's side that the central crop keeps."""
+_POOLING = "global_pool"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +49,9 @@ class ExistingTeacher:
 class _Found:
     weights: dict[str, Tensor]
     sizes: dict[str, Any]
-    """Those of _SIZES that the source names."""
+    """Those of _SIZES that the source names, and _POOLING."""
     sha256: str
     pixels: PixelStatistics | None = None
-    classifiers: tuple[str, ...] = ()
 
 
 def existing_teacher(architecture: ArchitectureConfig) -> ExistingTeacher:
@@ -134,8 +127,13 @@ def ensure_unchanged(config: WeightsConfig, sha256: str) -> None:
 
     A file that is gone is none that has changed.
     """
-    named = config.file or (Path(config.folder) / WEIGHTS if config.folder else None)
-    if named is not None and Path(named).is_file() and sha256_of_file(Path(named)) != sha256:
+    if config.file is not None:
+        named = Path(config.file)
+    elif config.folder is not None and Path(config.folder).is_dir():
+        named = weights_file(Path(config.folder))
+    else:
+        return
+    if named.is_file() and sha256_of_file(named) != sha256:
         raise CheckpointError(
             f"{named}: changed since `dino pretrain` read it; run `dino pretrain` again"
         )
@@ -165,26 +163,27 @@ def _in_file(path: Path, config: WeightsConfig) -> _Found:
 
 
 def _in_folder(folder: Path, architecture: ArchitectureConfig) -> _Found:
-    config = read_json(folder / CONFIG)
-    name = config.get("architecture") if isinstance(config, dict) else None
-    if name is None or name.split(".")[0] != architecture.timm_name.split(".")[0]:
+    described = read_folder(folder)
+    if described.architecture != architecture.timm_name.split(".")[0]:
         raise CheckpointError(
-            f"{folder / CONFIG}: expected the architecture {architecture.timm_name} of "
-            f"architectures.*.timm_name, got {name}"
+            f"{described.config}: expected the architecture {architecture.timm_name} of "
+            f"architectures.*.timm_name, got {described.architecture}"
         )
-    try:
-        weights = load_file(folder / WEIGHTS)
-    except FileNotFoundError:
-        raise CheckpointError(f"{folder / WEIGHTS}: not found") from None
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{folder / WEIGHTS}: damaged ({error})") from None
-    pretrained = config.get("pretrained_cfg", {})
+    height_px, width_px = described.image_size_px
+    if height_px != width_px:
+        raise CheckpointError(
+            f"{described.config}: expected a network for square images, as the evaluations show "
+            f"them, got one for {height_px} x {width_px} px; `dino features --teacher` takes it"
+        )
+    weights = weights_file(folder)
+    sizes = {name: described.arguments.get(name) for name in (*_SIZES, _POOLING)}
+    if isinstance(sizes["patch_size"], list) and len(set(sizes["patch_size"])) == 1:
+        sizes["patch_size"] = sizes["patch_size"][0]
     return _Found(
-        weights=weights,
-        sizes=config.get("model_args", {}),
-        sha256=sha256_of_file(folder / WEIGHTS),
-        pixels=_pixels(pretrained),
-        classifiers=_names(pretrained.get("classifier")),
+        weights=read_weights(weights),
+        sizes=sizes,
+        sha256=sha256_of_file(weights),
+        pixels=described.pixels,
     )
 
 
@@ -210,26 +209,13 @@ def _in_timm(name: str) -> _Found:
     finally:
         logger.setLevel(level)
     weights = backbone.state_dict()
+    ensure_finite(weights, f"timm's {name}")
     return _Found(
         weights=weights,
         sizes={},
         sha256=_sha256_of_weights(weights),
-        pixels=_pixels(backbone.pretrained_cfg),
+        pixels=pixels_of(backbone.pretrained_cfg),
     )
-
-
-def _pixels(pretrained: dict[str, Any]) -> PixelStatistics | None:
-    if not {"mean", "std"} <= set(pretrained):
-        return None
-    return PixelStatistics(
-        mean=tuple(pretrained["mean"]),
-        std=tuple(pretrained["std"]),
-        crop_share=float(pretrained.get("crop_pct") or 1.0),
-    )
-
-
-def _names(value: str | Iterable[str] | None) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value or ())
 
 
 def _fitting(
@@ -241,9 +227,12 @@ def _fitting(
     if isinstance(backbone, Xcit):
         # its authors' names, which the reference's files have, are not timm's
         weights = timm_names_of_xcit(dict(weights), backbone)
-    prefixes = tuple(f"{name}." for name in found.classifiers)
-    weights = {n: w for n, w in weights.items() if n in expected or not n.startswith(prefixes)}
-    problem = _misfit(weights, expected) or _other_size(found.sizes, architecture)
+    weights = without_classifier(weights, backbone)
+    problem = (
+        misfit(weights, backbone)
+        or _other_size(found.sizes, architecture)
+        or _other_pooling(found.sizes, backbone)
+    )
     if problem is not None:
         raise CheckpointError(
             f"{source}: does not fit the run's architecture {architecture.timm_name}: {problem}; "
@@ -255,17 +244,6 @@ def _fitting(
     }
 
 
-def _misfit(weights: dict[str, Tensor], expected: dict[str, Tensor]) -> str | None:
-    for name, tensor in expected.items():
-        if name not in weights:
-            return f"{name} is missing"
-        if weights[name].shape != tensor.shape:
-            got, wanted = tuple(weights[name].shape), tuple(tensor.shape)
-            return f"expected {name} of shape {wanted}, got {got}"
-    unknown = next((name for name in weights if name not in expected), None)
-    return None if unknown is None else f"{unknown} is not part of it"
-
-
 def _other_size(sizes: dict[str, Any], architecture: ArchitectureConfig) -> str | None:
     """What shapes do not show: the number of heads, above all."""
     wanted = {**plain(architecture), "patch_size": architecture.patch_px}
@@ -274,6 +252,14 @@ def _other_size(sizes: dict[str, Any], architecture: ArchitectureConfig) -> str 
         if None not in (got, value) and got != value:
             return f"expected {name} {value}, got {got}"
     return None
+
+
+def _other_pooling(sizes: dict[str, Any], backbone: nn.Module) -> str | None:
+    """What neither shapes nor sizes show: which of the last tokens is the feature."""
+    got, wanted = sizes.get(_POOLING), getattr(backbone, _POOLING, None)
+    if not (isinstance(got, str) and isinstance(wanted, str)) or got == wanted:
+        return None
+    return f"expected {_POOLING} {wanted}, got {got}"
 
 
 def _sha256_of_weights(weights: dict[str, Tensor]) -> str:

@@ -198,4 +198,6 @@ def build_student_teacher(
 
 def feature_dim(backbone: nn.Module) -> int:
     """The width of the features that a backbone returns."""
-    return int(backbone.num_features)  # type: ignore[arg-type]
+    # some convnets have a wide layer between their last feature map and the classifier
+    width = getattr(backbone, "head_hidden_size", None) or backbone.num_features
+    return int(width)  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
 """convert: write a checkpoint or an exported teacher in another format."""
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -9,24 +10,18 @@ import torch
 
 from dino.core.artifacts import replacing, sha256_of_file
 from dino.core.configuration.architecture import ArchitectureConfig, WeightsConfig
-from dino.core.configuration.section import parse
 from dino.core.errors import CheckpointError, ConfigurationError
 from dino.data.normalisation import IMAGENET_MEAN, IMAGENET_STD
-from dino.features.teacher import (
-    WEIGHTS,
-    exported_size_px,
-    load_for_one_size,
-    read_weights,
-    save_backbone,
-)
+from dino.features.teacher import load_for_one_size, save_backbone
 from dino.model.checkpoint import load_checkpoint
 from dino.model.existing_teacher import existing_teacher
 from dino.model.reference_checkpoint import (
     ReferenceCheckpoint,
+    architecture_of,
     load_reference_checkpoint,
     save_reference_checkpoint,
-    standard_architecture,
 )
+from dino.model.timm_folder import read_folder, weights_file
 
 
 def execute(source: Path, output: Path, network: Literal["teacher", "student"]) -> None:
@@ -63,9 +58,7 @@ def execute(source: Path, output: Path, network: Literal["teacher", "student"]) 
 
 
 def _architecture_of(checkpoint: ReferenceCheckpoint, source: Path) -> ArchitectureConfig:
-    if checkpoint.architecture is not None:
-        return parse(ArchitectureConfig, checkpoint.architecture, "architecture")
-    architecture = standard_architecture(checkpoint.teacher.backbone)
+    architecture = architecture_of(checkpoint, source)
     if architecture is None:
         raise CheckpointError(
             f"{source}: is none of the reference's ViT-T, S and B; describe it in params.yaml as "
@@ -78,21 +71,38 @@ def _convert_folder(folder: Path, output: Path) -> None:
     if output.suffix == ".onnx":
         _onnx(folder, output)
         return
-    weights = read_weights(folder / WEIGHTS)
+    described, weights = read_folder(folder), load_for_one_size(folder).state_dict()
+    height_px, width_px = described.image_size_px
+    if height_px != width_px and "pos_embed" in weights:
+        raise CheckpointError(
+            f"{folder}: was made for images of {height_px} x {width_px} px, and the reference "
+            "reads the positions in its files as those of squares; convert it to .onnx"
+        )
     with replacing(output) as temporary, temporary.open("wb") as stream:
-        torch.save(weights, stream)
+        torch.save(dict(weights), stream)
+    mean, std = described.pixels.mean, described.pixels.std
+    if (mean, std) != (IMAGENET_MEAN, IMAGENET_STD):
+        print(
+            f"{output}: it has no place for what the network was trained to see, pixels less "
+            f"{_text(mean)} over {_text(std)}; say it where you use the file"
+        )
 
 
 def _onnx(folder: Path, output: Path) -> None:
     # here, because it takes seconds to import
     from dino.features.onnx_file import save_onnx
 
-    size_px = exported_size_px(folder)
+    size_px = read_folder(folder).image_size_px
     metadata = {
-        "mean": " ".join(map(str, IMAGENET_MEAN)),
-        "std": " ".join(map(str, IMAGENET_STD)),
-        "image_size_px": str(size_px),
-        "model_sha256": sha256_of_file(folder / WEIGHTS),
+        "mean": _text(IMAGENET_MEAN),
+        "std": _text(IMAGENET_STD),
+        # one number for a square, else height and width
+        "image_size_px": _text(size_px[:1] if size_px[0] == size_px[1] else size_px),
+        "model_sha256": sha256_of_file(weights_file(folder)),
     }
     difference = save_onnx(output, load_for_one_size(folder), size_px, metadata)
     print(f"{output}: onnxruntime's features differ from torch's by {difference:.1e} at most")
+
+
+def _text(numbers: Sequence[float]) -> str:
+    return " ".join(map(str, numbers))
