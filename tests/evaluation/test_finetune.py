@@ -163,9 +163,17 @@ def test_the_learning_rate_warms_up_and_falls_and_is_scaled_by_layer() -> None:
         assert group["lr"] == training.learning_rates[7] * group["lr_scale"]
 
 
-@pytest.mark.parametrize("name", ["resnet10t", "xcit_nano_12_p16_224"])
-def test_other_backbones_have_layers_too(name: str) -> None:
-    backbone = timm.create_model(name, num_classes=0, drop_path_rate=0.1)
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("resnet10t", {}),
+        ("xcit_nano_12_p16_224", {}),
+        # two tokens, each with a classifier
+        ("deit_tiny_distilled_patch16_224", {"img_size": 32, "depth": 2}),
+    ],
+)
+def test_other_backbones_have_layers_too(name: str, arguments: dict[str, int]) -> None:
+    backbone = timm.create_model(name, num_classes=0, drop_path_rate=0.1, **arguments)
     training = NetworkTraining(
         add_classifier(backbone, 3, seed=0),
         CONFIG,
@@ -228,6 +236,18 @@ def test_a_batch_above_the_labelled_images_is_refused(dataset: PreparedDataset) 
     config = replace(CONFIG, max_train_images=20)
     with pytest.raises(ConfigurationError, match="expected at most the 20 labelled images, got 30"):
         training_images(dataset, config)
+
+
+def test_what_cannot_be_finetuned_is_one_line(dataset: PreparedDataset) -> None:
+    of_one_size = timm.create_model(
+        "deit_tiny_distilled_patch16_224", num_classes=0, img_size=32, depth=1
+    )
+    with pytest.raises(ConfigurationError, match=r"finetune\.crop_px: expected what Vis.* got 8"):
+        finetune({"a": of_one_size}, {"a": 1.0}, dataset, CONFIG)
+    backbone = _backbone()
+    backbone.get_classifier = lambda: nn.Conv2d(8, 3, 1)  # type: ignore[method-assign, assignment]
+    with pytest.raises(ConfigurationError, match=r"a linear classifier, got .* with Conv2d"):
+        add_classifier(backbone, 3, seed=0)
 
 
 def test_a_diverging_training_is_a_clear_error(dataset: PreparedDataset) -> None:

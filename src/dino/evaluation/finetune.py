@@ -26,9 +26,11 @@ from dino.data.labelled_images import (
 )
 from dino.data.normalisation import normalised
 from dino.evaluation.network_training import Mixing, NetworkTraining, add_classifier
+from dino.features.global_features import last_feature_map
 from dino.features.preprocessing import centre_crop_pixels
 from dino.metrics.accuracy import rank_of_label, top_k_accuracy
 from dino.metrics.intervals import share_interval
+from dino.model.backbone import ReferencePositionVit
 
 Interval = tuple[float, float] | None
 _KEPT_BYTES = 2**28
@@ -100,6 +102,8 @@ def finetune(
     is looked at once, after training. Raises `CollapseError` for a loss that is no number.
     """
     images = training_images(dataset, config)
+    for backbone in backbones.values():
+        _ensure_takes(backbone, config.crop_px)
     device, classes = best_device(), len(dataset.classes)
     steps_per_epoch = len(images) // config.batch_size
     candidates = {
@@ -139,6 +143,16 @@ def finetune(
         name: candidate.result(layer_decays[name], counts, last[name], best[name])
         for name, candidate in candidates.items()
     }
+
+
+@torch.no_grad()
+def _ensure_takes(backbone: nn.Module, crop_px: int) -> None:
+    """Raise `ConfigurationError` for a network of a fixed size that is another."""
+    # in evaluation mode, in which nothing is counted or drawn
+    was_training = backbone.training
+    if not isinstance(backbone, ReferencePositionVit):
+        last_feature_map(backbone.eval(), torch.zeros(1, 3, crop_px, crop_px), "finetune.crop_px")
+    backbone.train(was_training)
 
 
 @dataclass

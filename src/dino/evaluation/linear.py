@@ -263,7 +263,7 @@ def validate(
 
 def classifier_input(
     cls_tokens: Float[Tensor, "images blocks dim"],
-    patch_mean: Float[Tensor, "images dim"],
+    patch_mean: Float[Tensor, "images channels"],
     average_pool: bool,
 ) -> Float[Tensor, "images features"]:
     """What the classifier sees: the [CLS] tokens one after the other, oldest block first.
@@ -278,4 +278,7 @@ def classifier_input(
             "linear.average_pool: expected features.last_blocks 1 (the paper's protocol for "
             f"ViT-B), got {cls_tokens.shape[1]}"
         )
+    if cls_tokens.shape[-1] != patch_mean.shape[-1]:
+        # of a convnet with a wide layer after its last feature map
+        return torch.cat([cls_tokens[:, 0], patch_mean], dim=1)
     return torch.stack([cls_tokens[:, 0], patch_mean], dim=-1).flatten(1)

@@ -12,6 +12,7 @@ from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
 
 from dino.core.configuration.finetune import FinetuneConfig
+from dino.core.errors import ConfigurationError
 from dino.core.precision import autocast, resolve_precision
 from dino.core.seeding import all_seeded, seeded
 from dino.model.backbone import INIT_STD
@@ -28,12 +29,23 @@ _MIXING = 33
 
 
 def add_classifier(backbone: nn.Module, classes: int, seed: int) -> nn.Module:
-    """`backbone` with a new linear classifier on its features (for a transformer: [CLS])."""
+    """`backbone` with a new linear classifier on its features (for a transformer: [CLS]).
+
+    A distilled transformer gets one for each of its two tokens, and gives the mean of what they
+    say, as DeiT's is fine-tuned. Raises `ConfigurationError` for a network that ends otherwise.
+    """
     backbone.reset_classifier(classes)  # type: ignore[operator]
-    classifier: nn.Linear = backbone.get_classifier()  # type: ignore[operator]
+    found = backbone.get_classifier()  # type: ignore[operator]
     with seeded(seed):
-        nn.init.trunc_normal_(classifier.weight, std=INIT_STD)
-    nn.init.zeros_(classifier.bias)
+        for classifier in found if isinstance(found, tuple) else (found,):
+            if not isinstance(classifier, nn.Linear):
+                raise ConfigurationError(
+                    f"finetune: expected a network that ends in a linear classifier, got "
+                    f"{type(backbone).__name__} with {type(classifier).__name__}; set "
+                    "finetune.enabled to false"
+                )
+            nn.init.trunc_normal_(classifier.weight, std=INIT_STD)
+            nn.init.zeros_(classifier.bias)
     return backbone
 
 
