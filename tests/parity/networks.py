@@ -1,6 +1,7 @@
 """Networks with the sizes and weights that a golden file holds."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -8,6 +9,8 @@ from torch import Tensor, nn
 
 from dino.core.configuration.architecture import ArchitectureConfig
 from dino.core.configuration.pretrain import HeadConfig
+from dino.model.reference_checkpoint import ReferenceNetwork
+from dino.training.starting_point import head_of as shape_of_head
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -34,14 +37,11 @@ def architecture_of(file: Arrays) -> ArchitectureConfig:
     )
 
 
-def head_of(file: Arrays, norm_last_layer: bool = True) -> HeadConfig:
-    """The projection head that a file's cfg/* describes."""
-    return HeadConfig(
-        out_dim=int(file["cfg/out_dim"]),
-        hidden_dim=int(file["cfg/hidden_dim"]),
-        bottleneck_dim=int(file["cfg/bottleneck_dim"]),
-        norm_last_layer=norm_last_layer,
-    )
+def head_of(weights: Mapping[str, Tensor], norm_last_layer: bool = True) -> HeadConfig:
+    """The projection head that has these weights: its depth, widths and BatchNorm."""
+    head = shape_of_head(ReferenceNetwork(backbone={}, head=dict(weights)))
+    assert head is not None
+    return replace(head, norm_last_layer=norm_last_layer)
 
 
 def assert_close(actual: Tensor, expected: np.ndarray, atol: float, rtol: float = 0.0) -> None:

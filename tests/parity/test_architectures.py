@@ -2,17 +2,21 @@ import re
 
 import numpy as np
 import pytest
+import torch
+from networks import head_of
 
 from dino.core.configuration.architecture import ArchitectureConfig
-from dino.core.configuration.pretrain import HeadConfig
 from dino.model.backbone import build_backbone
 from dino.model.head import DinoHead
 
 
-def _build(model):
-    if match := re.fullmatch(r"head_(\d+)_(\d+)_(norm|free)", model):
-        config = HeadConfig(out_dim=int(match[2]), norm_last_layer=match[3] == "norm")
-        return DinoHead(int(match[1]), config)
+def _build(model, shapes):
+    if match := re.fullmatch(r"head_(\d+)_\d+_(.+)", model):
+        weights = {
+            name: torch.empty([int(side) for side in shape.split(",") if side], device="meta")
+            for name, shape in shapes.items()
+        }
+        return DinoHead(int(match[1]), head_of(weights, norm_last_layer="free" not in match[2]))
     size, patch = re.fullmatch(r"vit_(\w+)_(\d+)", model).groups()
     return build_backbone(
         ArchitectureConfig(timm_name=f"vit_{size}_patch16_224", patch_size_px=int(patch))
@@ -24,12 +28,12 @@ def test_names_shapes_and_initial_spread_are_the_references(golden):
     models = sorted({name.split("/")[0] for name in file})
     assert models
     for model in models:
-        network = _build(model)
+        shapes = dict(zip(file[f"{model}/names"], file[f"{model}/shapes"], strict=True))
+        network = _build(model, shapes)
         state = network.state_dict()
         assert list(state) == file[f"{model}/names"].tolist() or sorted(state) == sorted(
             file[f"{model}/names"].tolist()
         )
-        shapes = dict(zip(file[f"{model}/names"], file[f"{model}/shapes"], strict=True))
         spreads = dict(zip(file[f"{model}/names"], file[f"{model}/init_std"], strict=True))
         for name, value in state.items():
             assert ",".join(map(str, value.shape)) == shapes[name], name

@@ -1,5 +1,7 @@
 """Operations against the reference's exact results, draws against its statistics."""
 
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,10 +15,7 @@ from dino.data.pixels.colour import greyscale, solarize
 from dino.data.pixels.resampling import transposed_planes
 
 JITTER_NAMES = ("brightness", "contrast", "saturation", "hue")
-VIEWS = 4
 DRAWS = 2000
-# Kolmogorov-Smirnov: 2.5 times the deviation of the distance of 400 draws from these
-DISTANCE = 0.11
 
 
 @pytest.fixture(scope="module")
@@ -25,21 +24,27 @@ def numbers(golden):
 
 
 @pytest.fixture(scope="module")
-def drawn(numbers):
-    """Our draws for the reference's image, one list for each view: two global, two local."""
+def views(numbers):
+    """How many crops the reference made of the image: two global ones, the others local."""
+    return numbers["box"].shape[1]
+
+
+@pytest.fixture(scope="module")
+def drawn(numbers, views):
+    """Our draws for the reference's image, one list for each view."""
     height, width = numbers["image"].shape[:2]
-    multi_crop = MultiCrop(CropsConfig(local_crops=VIEWS - 2))
+    multi_crop = MultiCrop(CropsConfig(local_crops=views - 2))
     return [
         [
             multi_crop.draw((width, height), view, stream(i, view).random(36).tolist())
             for i in range(DRAWS)
         ]
-        for view in range(VIEWS)
+        for view in range(views)
     ]
 
 
 def test_single_operations_are_the_references(numbers):
-    compared = 0
+    compared = set()
     for name in numbers.files:
         operation, _, value = name.removeprefix("exact/").partition("_")
         actual = _planes(numbers["exact/image"])
@@ -54,12 +59,12 @@ def test_single_operations_are_the_references(numbers):
         else:
             continue
         np.testing.assert_array_equal(actual, _planes(numbers[name]), err_msg=name)
-        compared += 1
-    assert compared == 14
+        compared.add(operation)
+    assert compared == {*JITTER_NAMES, "blur", "solarize", "gray"}
 
 
 def test_chains_of_jitter_are_the_references(numbers):
-    for chain in ("exact/chain0", "exact/chain1", "exact/chain2"):
+    for chain in _numbered(numbers, "exact/chain"):
         actual = _planes(numbers["exact/image"])
         for operation in numbers[f"{chain}_order"]:
             JITTER[operation](actual, float(numbers[f"{chain}_factors"][operation]))
@@ -68,12 +73,15 @@ def test_chains_of_jitter_are_the_references(numbers):
 
 def test_resized_crops_are_the_references(numbers):
     planes = transposed_planes(numbers["exact/image"])
-    for crop in (f"exact/crop{i}" for i in range(4)):
+    for crop in _numbered(numbers, "exact/crop"):
         top, left, height, width = numbers[f"{crop}_box"].tolist()
         nothing_else = CropDraw((left, top, width, height), False, (), False, None, False)
-        actual = np.empty((3, 32, 32), np.uint8)
+        expected = _planes(numbers[crop])
+        actual = np.empty_like(expected)
         render(planes, nothing_else, actual)
-        np.testing.assert_array_equal(actual, _planes(numbers[crop]), err_msg=crop)
+        # rows first; where Pillow finds it cheaper to begin with the columns it rounds in between
+        # what we round at the end
+        assert np.abs(actual.astype(np.int16) - expected).max() <= 1, crop
 
 
 def test_flips_are_the_references(numbers):
@@ -87,28 +95,28 @@ def test_flips_are_the_references(numbers):
     np.testing.assert_array_equal(actual, _planes(np.ascontiguousarray(expected)))
 
 
-def test_boxes_are_drawn_as_the_references(numbers, drawn):
-    for view in range(VIEWS):
+def test_boxes_are_drawn_as_the_references(numbers, drawn, views):
+    for view in range(views):
         left, top, width, height = np.array([d.box for d in drawn[view]]).T
         ours = {"top": top, "left": left, "height": height, "width": width}
         theirs = numbers["box"][:, view].T
         for (name, values), expected in zip(ours.items(), theirs, strict=True):
-            assert _distance(values, expected) < DISTANCE, (view, name)
+            assert _agree(values, expected), (view, name)
 
 
-def test_factors_are_drawn_as_the_references(numbers, drawn):
-    for view in range(VIEWS):
+def test_factors_are_drawn_as_the_references(numbers, drawn, views):
+    for view in range(views):
         # NaN where the reference did not jitter or blur
         factors = np.array([[f for _, f in sorted(d.jitter)] for d in drawn[view] if d.jitter])
         theirs = numbers["jitter"][:, view]
         theirs = theirs[np.isfinite(theirs).all(axis=1)]
         for operation, name in enumerate(JITTER_NAMES):
-            assert _distance(factors[:, operation], theirs[:, operation]) < DISTANCE, (view, name)
+            assert _agree(factors[:, operation], theirs[:, operation]), (view, name)
         radii = numbers["blur_radius"][:, view]
         radii = radii[np.isfinite(radii)]
         if len(radii) > 100:
             ours = np.array([d.blur_radius_px for d in drawn[view] if d.blur_radius_px])
-            assert _distance(ours, radii) < 2 * DISTANCE, view
+            assert _agree(ours, radii), view
 
 
 def test_every_order_of_the_jitter_is_equally_likely(drawn):
@@ -120,8 +128,8 @@ def test_every_order_of_the_jitter_is_equally_likely(drawn):
     assert ((counts - expected) ** 2 / expected).sum() < 49.7
 
 
-def test_operations_are_drawn_as_often_as_the_references(numbers, drawn):
-    for view in range(VIEWS):
+def test_operations_are_drawn_as_often_as_the_references(numbers, drawn, views):
+    for view in range(views):
         ours = np.array(
             [
                 [d.flip, bool(d.jitter), d.grey, d.blur_radius_px is not None, d.solarize]
@@ -133,16 +141,16 @@ def test_operations_are_drawn_as_often_as_the_references(numbers, drawn):
         assert (np.abs(ours - probability) <= 4 * deviation).all(), view
 
 
-def test_channel_statistics_are_the_references(numbers):
-    multi_crop = MultiCrop(CropsConfig(local_crops=VIEWS - 2))
+def test_channel_statistics_are_the_references(numbers, views):
+    multi_crop = MultiCrop(CropsConfig(local_crops=views - 2))
     image = Image.fromarray(numbers["image"])
     draws = 600
-    means, deviations = np.empty((2, draws, VIEWS, 3))
+    means, deviations = np.empty((2, draws, views, 3))
     for i in range(draws):
         crops = multi_crop(image, stream(i))
-        views = [view.reshape(3, -1) / 255 for part in crops for view in part]
-        means[i] = [(v.mean(axis=1) - IMAGENET_MEAN) / IMAGENET_STD for v in views]
-        deviations[i] = [v.std(axis=1) / IMAGENET_STD for v in views]
+        pixels = [view.reshape(3, -1) / 255 for part in crops for view in part]
+        means[i] = [(p.mean(axis=1) - IMAGENET_MEAN) / IMAGENET_STD for p in pixels]
+        deviations[i] = [p.std(axis=1) / IMAGENET_STD for p in pixels]
     for ours, name in ((means, "mean"), (deviations, "std_mean")):
         variance = numbers[f"agg_{name.replace('std_mean', 'std_var').replace('mean', 'var')}"]
         error = np.sqrt(variance * (1 / draws + 1 / int(numbers["n_draws"])))
@@ -153,8 +161,17 @@ def _planes(pixels):
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
-def _distance(ours, theirs):
-    """Kolmogorov's: the largest difference of the two cumulative distributions."""
+def _numbered(numbers, name):
+    """The arrays of one kind, which are numbered from 0."""
+    found = [key for key in numbers.files if re.fullmatch(rf"{name}\d+", key)]
+    assert found
+    return found
+
+
+def _agree(ours, theirs):
+    """Whether Kolmogorov's distance, the largest difference of the two cumulative distributions,
+    is one that draws from one distribution pass once in a thousand times.
+    """
     values = np.concatenate([ours, theirs])
     shares = [np.searchsorted(np.sort(x), values, side="right") / len(x) for x in (ours, theirs)]
-    return np.abs(shares[0] - shares[1]).max()
+    return np.abs(shares[0] - shares[1]).max() < 2 * np.sqrt(1 / len(ours) + 1 / len(theirs))

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from networks import architecture_of, assert_close
+from networks import architecture_of, assert_close, head_of
 
 from dino.core.configuration.architecture import WeightsConfig
 from dino.core.configuration.pretrain import HeadConfig
@@ -25,12 +25,7 @@ def expected(golden):
 
 def test_full_checkpoint_gives_the_references_outputs(golden, folder, expected):
     checkpoint = load_reference_checkpoint(folder / "checkpoint.pth")
-    weight_v = checkpoint.teacher.head["last_layer.weight_v"]
-    head = HeadConfig(
-        out_dim=weight_v.shape[0],
-        hidden_dim=checkpoint.teacher.head["mlp.0.weight"].shape[0],
-        bottleneck_dim=weight_v.shape[1],
-    )
+    head = head_of(checkpoint.teacher.head)
     networks = build_student_teacher(architecture_of(golden("vit")), head, seed=0).eval()
     images = torch.from_numpy(expected["x"])
     for name, source in (("teacher", checkpoint.teacher), ("student", checkpoint.student)):

@@ -9,7 +9,9 @@ from dino.model.student_teacher import MultiCropNetwork
 def test_crops_of_several_sizes_give_the_references_scores(golden):
     file = golden("multicrop")
     backbone = build_backbone(architecture_of(file))
-    network = MultiCropNetwork(backbone, DinoHead(int(file["cfg/embed_dim"]), head_of(file)))
+    network = MultiCropNetwork(
+        backbone, DinoHead(int(file["cfg/embed_dim"]), head_of(arrays_below(file, "state/head.")))
+    )
     network.load_state_dict(arrays_below(file, "state/"))
     network.eval()
     count = 2 + int(file["cfg/n_local"])
