@@ -2,6 +2,7 @@
 
 import csv
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from jaxtyping import Float32
 from dino.core.artifacts import replacing
 from dino.core.errors import ConfigurationError, DataError
 from dino.core.file_names import on_one_line
-from dino.data.sources.files import image_paths
+from dino.data.sources.files import image_paths, photographs_passed_over
 
 FORMATS = (".parquet", ".csv", ".npy")
 _NAMES = ".paths.csv"
@@ -37,6 +38,8 @@ def image_files(sources: Iterable[Path]) -> list[Path]:
             raise DataError(f"{name}: no such file or folder ({error.strerror})") from None
         if source.is_dir():
             files += [source / path for path in image_paths(source)]
+            if (line := photographs_passed_over(source)) is not None:
+                print(f"dino features: {line}", file=sys.stderr)
         else:
             files.append(source)
     return list(dict.fromkeys(files))

@@ -7,6 +7,7 @@ from dino.core.paths import Project
 from dino.core.provenance import Stopwatch, provenance
 from dino.data.preparation import prepare
 from dino.data.sources.catalogue import open_source
+from dino.data.sources.files import photographs_passed_over
 
 if TYPE_CHECKING:
     from dino.core.configuration.parameters import Parameters
@@ -17,6 +18,10 @@ def execute(project: Project, parameters: "Parameters") -> None:
     stopwatch = Stopwatch()
     config = parameters.prepare
     source = open_source(config, project.downloads)
+    if config.source in ("folder", "class_folders") and source.root is not None:
+        line = photographs_passed_over(source.root)
+        if line is not None:
+            print(f"prepare: {line}", flush=True)
     description = prepare(source, config, project.data, project.preparation)
     write_json(
         project.provenance("prepare"),

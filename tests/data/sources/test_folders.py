@@ -3,6 +3,7 @@ import pytest
 
 from dino.core.errors import DataError
 from dino.data.decoding import UnreadableImageError, decoded
+from dino.data.sources.files import photographs_passed_over
 from dino.data.sources.folders import class_folders, folder
 
 
@@ -148,7 +149,7 @@ def test_what_pillow_opens_is_an_image(tmp_path, image_file):
     assert {decoded(source.train.read(index).encoded).size for index in range(5)} == {(12, 10)}
 
 
-def test_photographs_that_pillow_cannot_read_are_counted(tmp_path, image_file, capsys):
+def test_photographs_that_pillow_cannot_read_are_counted(tmp_path, image_file):
     for index in range(12):
         (tmp_path / f"{index}.HEIC").write_bytes(b"x")
     (tmp_path / "Makefile").write_text("")
@@ -158,7 +159,8 @@ def test_photographs_that_pillow_cannot_read_are_counted(tmp_path, image_file, c
             kind(tmp_path)
     image_file(tmp_path / "0.png")
     assert folder(tmp_path).train.ids == ["0.png"]
-    assert "passed over 12 .heic, which Pillow cannot read" in capsys.readouterr().out
+    line = photographs_passed_over(tmp_path)
+    assert line == f"{tmp_path}: 12 .heic passed over, which Pillow cannot read"
     (tmp_path / "0.png").unlink()
     image_file(tmp_path / "train" / "a" / "1.png")
     (tmp_path / "test").mkdir()

@@ -74,12 +74,19 @@ def image_paths(root: Path, below: str = "") -> list[str]:
     found = sorted(_walk(root, below, {os.path.realpath(root / below)}, others))
     if not found:
         raise _no_image(root / below, others)
-    photographs = {ending: others[ending] for ending in sorted(_OF_CAMERAS & others.keys())}
-    if photographs:
-        counts = ", ".join(f"{count} {ending}" for ending, count in photographs.items())
-        name = on_one_line(str(root / below))
-        print(f"{name}: passed over {counts}, which Pillow cannot read", flush=True)
     return found
+
+
+def photographs_passed_over(root: Path) -> str | None:
+    """How many photographs below `root` Pillow cannot read, in a line; None: there is none."""
+    others: Counter[str] = Counter()
+    # the walk counts them
+    for _ in _walk(root, "", {os.path.realpath(root)}, others):
+        pass
+    counts = [f"{others[ending]} {ending}" for ending in sorted(_OF_CAMERAS & others.keys())]
+    if not counts:
+        return None
+    return f"{on_one_line(str(root))}: {', '.join(counts)} passed over, which Pillow cannot read"
 
 
 def _no_image(folder: Path, others: Counter[str]) -> DataError:
