@@ -1,7 +1,9 @@
 """The monitor on logs written by hand, and on trainings that do collapse."""
 
 import dataclasses
+import functools
 import math
+from pathlib import Path
 
 import pytest
 from tiny_training import ARCHITECTURE, CONFIG, changed
@@ -77,19 +79,20 @@ def test_thresholds_are_those_of_the_configuration():
     assert collapse(log, strict, PROTOTYPES).kind == "one-dimensional"
 
 
-# ---- trainings: 296 steps on 600 digits
+# ---- trainings: 7 epochs of 20 steps on 320 digits
 
+QUICK = dataclasses.replace(MONITOR, patience_steps=40)
 SHARP = {"teacher_temperature": 0.01, "warmup_teacher_temperature": 0.01}
 RECIPE = changed(
     CONFIG,
-    epochs=8,
+    epochs=7,
     online_knn_every_epochs=0,
     crops={"global_scale": (0.5, 1.0), "local_scale": (0.2, 0.5), "solarize_probability": 0.0},
     head={"out_dim": PROTOTYPES, "hidden_dim": 64, "bottleneck_dim": 32},
     loss=SHARP,
-    teacher={"momentum": 0.99},
+    teacher={"momentum": 0.97},
     optimizer={"learning_rate": 0.0005, "final_weight_decay": 0.04},
-    monitor=dataclasses.asdict(MONITOR),
+    monitor=dataclasses.asdict(QUICK),
 )
 DEPARTURES = {
     "healthy": {},
@@ -105,9 +108,9 @@ COLLAPSES = {
 
 
 @pytest.fixture(scope="module")
-def many_digits(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("many_digits")
-    config = PrepareConfig(source="digits", val_images=50, max_train_images=600, max_test_images=20)
+def digits_to_train_on(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("digits_to_train_on")
+    config = PrepareConfig(source="digits", val_images=50, max_train_images=320, max_test_images=20)
     prepare(digits(), config, folder)
     return PreparedDataset.open(folder)
 
@@ -128,8 +131,44 @@ def _train(training, on_checkpoint=_nothing):
     return training
 
 
-def test_a_training_by_the_recipe_is_called_healthy(many_digits, capsys):
-    training = _train(_new(many_digits, "healthy", "stop"))
+@dataclasses.dataclass(frozen=True)
+class Stopped:
+    """A training that a collapse has ended."""
+
+    training: Pretraining
+    message: str
+    checkpoint: Path
+    """The last one before the collapse was named."""
+
+    def continued(self, dataset, departure, on_collapse):
+        """A new training that goes on from the checkpoint."""
+        training = _new(dataset, departure, on_collapse)
+        training.restore(load_checkpoint(self.checkpoint))
+        return training
+
+
+@pytest.fixture(scope="module")
+def stopped(digits_to_train_on, tmp_path_factory):
+    """The function from a departure to its training, which is trained once."""
+    folder = tmp_path_factory.mktemp("stopped")
+
+    @functools.cache
+    def of(departure):
+        checkpoint = folder / f"{departure}.pth"
+
+        def keep(training):
+            save_checkpoint(checkpoint, training.content())
+
+        training = _new(digits_to_train_on, departure, "stop")
+        with pytest.raises(CollapseError) as caught:
+            _train(training, keep)
+        return Stopped(training, str(caught.value), checkpoint)
+
+    return of
+
+
+def test_a_training_by_the_recipe_is_called_healthy(digits_to_train_on, capsys):
+    training = _train(_new(digits_to_train_on, "healthy", "stop"))
     assert training.step == len(training.schedules)
     assert "collapsed" not in capsys.readouterr().err
     # it really is: images are told apart, and the student still learns from the teacher
@@ -138,11 +177,8 @@ def test_a_training_by_the_recipe_is_called_healthy(many_digits, capsys):
 
 
 @pytest.mark.parametrize("departure", COLLAPSES)
-def test_a_training_that_collapses_is_stopped_with_the_kind_of_it(many_digits, departure):
-    training = _new(many_digits, departure, "stop")
-    with pytest.raises(CollapseError) as caught:
-        _train(training)
-    message = str(caught.value)
+def test_a_training_that_collapses_is_stopped_with_the_kind_of_it(stopped, departure):
+    training, message = stopped(departure).training, stopped(departure).message
     assert f"collapsed ({COLLAPSES[departure]})" in message
     assert message.startswith(f"step {training.step}:")
     assert "\n" not in message
@@ -151,30 +187,24 @@ def test_a_training_that_collapses_is_stopped_with_the_kind_of_it(many_digits, d
 
 @pytest.mark.parametrize(("on_collapse", "warnings"), [("warn", 1), ("ignore", 0)])
 def test_a_warning_is_given_once_and_none_where_it_is_ignored(
-    many_digits, capsys, on_collapse, warnings
+    stopped, digits_to_train_on, capsys, on_collapse, warnings
 ):
-    training = _train(_new(many_digits, "no sharpening", on_collapse))
+    collapsed = stopped("no sharpening")
+    training = _train(collapsed.continued(digits_to_train_on, "no sharpening", on_collapse))
     assert training.step == len(training.schedules)
+    # it shows in several rows
+    assert training.step - collapsed.training.step >= 20
     lines = capsys.readouterr().err.splitlines()
     assert sum("warning:" in line and "(uniform)" in line for line in lines) == warnings
 
 
-def test_a_continued_training_is_judged_as_one_that_was_not_interrupted(many_digits, tmp_path):
-    class Killed(Exception):  # noqa: N818
-        pass
-
-    def kill(training):
-        # in the middle of the patience
-        if training.finished_epochs == 3:
-            save_checkpoint(tmp_path / "killed.pth", training.content())
-            raise Killed
-
-    with pytest.raises(CollapseError) as uninterrupted:
-        _train(_new(many_digits, "no centering", "stop"))
-    with pytest.raises(Killed):
-        _train(_new(many_digits, "no centering", "stop"), kill)
-    second = _new(many_digits, "no centering", "stop")
-    second.restore(load_checkpoint(tmp_path / "killed.pth"))
-    with pytest.raises(CollapseError) as continued:
-        _train(second)
-    assert str(continued.value) == str(uninterrupted.value)
+def test_a_continued_training_is_judged_as_one_that_was_not_interrupted(
+    stopped, digits_to_train_on
+):
+    whole = stopped("no centering")
+    training = whole.continued(digits_to_train_on, "no centering", "stop")
+    # in the middle of the patience
+    assert collapse(training.log, dataclasses.replace(QUICK, patience_steps=1), PROTOTYPES)
+    with pytest.raises(CollapseError) as caught:
+        _train(training)
+    assert str(caught.value) == whole.message
