@@ -17,7 +17,9 @@ SLOW = (
     "reporting/test_explorer_browser.py",
     "reporting/test_report.py",
     "reporting/test_figures.py",
+    "stages/test_any_images.py",
     "launch/test_local.py",
+    "evaluation/test_finetune.py",
     "benchmarks",
 )
 """Folders and files, the longest first. `make test-fast` leaves them out."""
