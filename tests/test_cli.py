@@ -158,7 +158,10 @@ def test_a_checkpoint_of_another_architecture_is_refused(project, capsys):
     assert "other values of architectures.vit" in error
 
 
-@pytest.mark.parametrize("arguments", [("preset", "--list"), ("why", "records/fashion-reference/summary.json"), ("--help",)])
+@pytest.mark.parametrize(
+    "arguments",
+    [("preset", "--list"), ("why", "records/fashion-reference/summary.json"), ("--help",)],
+)
 def test_a_command_whose_output_nobody_reads_on_is_quiet(arguments):
     with subprocess.Popen(
         ["dino", *arguments],

@@ -6,15 +6,17 @@ import os
 import select
 import signal
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dino.command_line import STAGES, parser
-from dino.core.errors import DinoError
+from dino.core.errors import ConfigurationError, DinoError
 
 if TYPE_CHECKING:
     from dino.core.configuration.parameters import Parameters
+    from dino.core.kept import Kept
 
 
 def main() -> None:
@@ -79,11 +81,22 @@ def run_in_job(arguments: list[str]) -> None:
     """Run a stage in a process that SLURM has started; raises what goes wrong."""
     set_environment()
     # no lock: there is one job of a name, and a node that hangs might hold the lock for ever
-    _compute(parser().parse_args(arguments), nullcontext())
+    _compute(parser().parse_args(arguments))
 
 
 def _run_stage(options: argparse.Namespace, arguments: list[str]) -> int:
-    """Have a stage computed where the launcher says."""
+    """Have a stage computed where the launcher says; what it had stays until new is whole."""
+    kept = _kept(options)
+    code = 1
+    try:
+        code = _launch(options, arguments, kept)
+    finally:
+        if code and kept is not None:
+            _put_back(kept)
+    return code
+
+
+def _launch(options: argparse.Namespace, arguments: list[str], kept: "Kept | None") -> int:
     launcher = os.environ.get("DINO_LAUNCHER", "local")
     if launcher not in ("local", "slurm"):
         raise DinoError(f"DINO_LAUNCHER: expected local or slurm, got {launcher}")
@@ -92,11 +105,13 @@ def _run_stage(options: argparse.Namespace, arguments: list[str]) -> int:
 
         settings = read_settings(Path.cwd())
         if options.command in settings.submit:
+            from dino.core.locking import one_of_several
             from dino.core.pipeline import read_step
             from dino.launch.slurm import run_on_slurm
 
             step = read_step(Path.cwd(), options.command, getattr(options, "run", None))
-            run_on_slurm(Path.cwd(), step, settings, entry="dino.cli:run_in_job")
+            with one_of_several(Path.cwd(), step.lock), _keeping(kept, one_of_several=True):
+                run_on_slurm(Path.cwd(), step, settings, entry="dino.cli:run_in_job")
             return 0
     # with a rank it was launched already: by torchrun, or by the lines below
     if options.command == "pretrain" and "RANK" not in os.environ:
@@ -113,11 +128,52 @@ def _run_stage(options: argparse.Namespace, arguments: list[str]) -> int:
     name = options.command if run is None else f"{options.command}-{run}"
     # the processes of one training are one user of its files: the first of them asks for all
     is_main = os.environ.get("RANK", "0") == "0"
-    _compute(options, only_one(Path.cwd(), name) if is_main else nullcontext())
+    with only_one(Path.cwd(), name) if is_main else nullcontext(), _keeping(kept):
+        _compute(options)
     return 0
 
 
-def _compute(options: argparse.Namespace, lock: AbstractContextManager[None]) -> None:
+def _kept(options: argparse.Namespace) -> "Kept | None":
+    """What the stage has to show, after others that were killed have got theirs back.
+
+    None where no dvc.yaml says which files these are, and for all but a training's first process.
+    """
+    from dino.core.kept import Kept, recover
+    from dino.core.pipeline import read_pipeline
+
+    if os.environ.get("RANK", "0") != "0" or not (Path.cwd() / "dvc.yaml").is_file():
+        return None
+    run = getattr(options, "run", None)
+    try:
+        steps = read_pipeline(Path.cwd())
+    except DinoError:
+        # the stage will meet it too, and say what is wrong
+        return None
+    step = next((s for s in steps if (s.stage, s.run) == (options.command, run)), None)
+    if step is None:
+        return None
+    recover(Path.cwd(), [other for other in steps if other != step])
+    return Kept(Path.cwd(), step)
+
+
+@contextmanager
+def _keeping(kept: "Kept | None", *, one_of_several: bool = False) -> Iterator[None]:
+    if kept is not None:
+        kept.begin(one_of_several=one_of_several)
+    yield
+    if kept is not None:
+        kept.succeed()
+
+
+def _put_back(kept: "Kept") -> None:
+    """Undo what a stage that failed has done to its outputs, unless another computes it."""
+    try:
+        kept.put_back_if_idle()
+    except DinoError as error:
+        print(error, file=sys.stderr)
+
+
+def _compute(options: argparse.Namespace) -> None:
     from dino.core.paths import Project
 
     project, parameters = Project(root=Path.cwd()), _parameters()
@@ -126,15 +182,13 @@ def _compute(options: argparse.Namespace, lock: AbstractContextManager[None]) ->
     if run is not None and reason is not None:
         from dino.stages import switched_off
 
-        with lock:
-            switched_off.execute(project, parameters, run, options.command, reason)
+        switched_off.execute(project, parameters, run, options.command, reason)
         return
     stage = importlib.import_module(f"dino.stages.{options.command}")
-    with lock:
-        if run is None:
-            stage.execute(project, parameters)
-        else:
-            stage.execute(project, parameters, run)
+    if run is None:
+        stage.execute(project, parameters)
+    else:
+        stage.execute(project, parameters, run)
 
 
 def _parameters() -> "Parameters":
@@ -155,8 +209,12 @@ def _doctor(options: argparse.Namespace) -> int:
         from dino.launch.cluster_check import check_cluster
 
         return check_cluster(Path.cwd())
+    from dino.core.engines import Bridge
     from dino.doctor import doctor
 
+    # what is wrong with params.yaml, it says in its place
+    with suppress(ConfigurationError):
+        Bridge(Path.cwd()).recover()
     return doctor(Path.cwd())
 
 

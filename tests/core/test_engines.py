@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dino.core.engines import LONG_AGO_NS, Bridge, BusyError
+from dino.core.pipeline import read_pipeline
 
 PARAMETERS = "rate: 1\nk: 5\n"
 PIPELINE = """
@@ -38,8 +39,9 @@ class PretendedDvc(Bridge):
         self.changed: set[str] = set()
         self.calls: list[tuple[str, ...]] = []
 
-    def _dvc(self, *arguments: str) -> str:
-        self.calls.append(arguments)
+    def _dvc(self, task: str, *program: str) -> str:
+        names = {step.name for step in read_pipeline(self.root)}
+        self.calls.append((task, *(word for word in program if word in names)))
         return json.dumps({name: ["changed"] for name in self.changed})
 
 
@@ -120,7 +122,7 @@ def test_what_dvc_calls_unchanged_is_right_whatever_its_time(bridge: PretendedDv
     for output in INPUTS:
         os.utime(bridge.root / output, ns=(0, 0))
     bridge.agree()
-    assert bridge.calls == [("status", "--json")]
+    assert bridge.calls == [("status", "train", "score", "table")]
     assert _out_of_date(bridge) == []
 
 
@@ -142,7 +144,8 @@ def test_work_that_dvc_has_not_heard_of_is_kept(bridge: PretendedDvc) -> None:
     (bridge.root / "weights").write_text("new")
     bridge.changed = {"train", "score"}
     bridge.agree()
-    assert bridge.calls == [("status", "--json")]
+    # of what Snakemake takes for good, nothing is to be asked
+    assert bridge.calls == [("status", "score", "table")]
     assert _out_of_date(bridge) == ["score.json"]
 
 
@@ -164,13 +167,13 @@ def test_only_steps_that_are_up_to_date_are_recorded(bridge: PretendedDvc) -> No
     (bridge.root / "weights").write_text("new")
     bridge.record()
     # score is older than the weights, and table was made from that score
-    assert bridge.calls == [("commit", "--force", "--no-relink", "train")]
+    assert bridge.calls == [("commit", "train")]
 
 
 def test_step_whose_output_is_missing_is_not_recorded(bridge: PretendedDvc) -> None:
     (bridge.root / "score.json").unlink()
     bridge.record()
-    assert bridge.calls == [("commit", "--force", "--no-relink", "train")]
+    assert bridge.calls == [("commit", "train")]
 
 
 def test_step_whose_code_was_edited_meanwhile_is_not_recorded(bridge: PretendedDvc) -> None:
@@ -258,3 +261,39 @@ def test_to_look_while_another_snakemake_works_is_no_error(
     (bridge.root / "table.csv").unlink()
     bridge.agree()
     assert not (bridge.root / "table.csv").exists()
+
+
+def test_outputs_that_snakemake_removed_are_put_back_with_their_times(bridge: PretendedDvc) -> None:
+    _settle(bridge)
+    (bridge.root / "params.yaml").write_text("rate: 1\nk: 6\n")
+    bridge.changed = {"score"}
+    bridge.agree()
+    before = (bridge.root / "score.json").stat().st_mtime_ns
+    bridge.claim()
+    (bridge.root / "score.json").unlink()
+    bridge.record()
+    assert (bridge.root / "score.json").read_text() == "made"
+    assert (bridge.root / "score.json").stat().st_mtime_ns == before
+    # as out of date as it was: not recorded for good
+    assert _out_of_date(bridge) == ["score.json"]
+    assert ("commit", "train") in bridge.calls
+
+
+def test_snakemake_that_was_killed_is_undone_by_the_next_one(bridge: PretendedDvc) -> None:
+    bridge.claim()
+    (bridge.root / "weights").unlink()
+    bridge._claimed.close()  # as the system does
+    PretendedDvc(bridge.root).agree()
+    assert (bridge.root / "weights").read_text() == "made"
+
+
+def test_file_that_the_user_removed_is_made_again(bridge: PretendedDvc) -> None:
+    bridge.claim()
+    bridge.record()
+    (bridge.root / "score.json").unlink()
+    again = PretendedDvc(bridge.root)
+    again.changed = {"score"}
+    again.agree()
+    again.claim()
+    again.record()
+    assert not (bridge.root / "score.json").exists()

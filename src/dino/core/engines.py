@@ -16,13 +16,14 @@ from typing import Any
 
 from dino.core.artifacts import sha256_of_file, write_text
 from dino.core.errors import DinoError
+from dino.core.kept import LONG_AGO_NS, Kept, kept_folder, recover
+from dino.core.locking import locked_file, while_idle, while_unlocked
 from dino.core.pipeline import Step, read_pipeline
+from dino.core.recorded import has_dvc
 
 SNAKEMAKE = "snakemake"
 """As which Snakemake stands in DVC's list of who writes what."""
-LONG_AGO_NS = 946_684_800 * 10**9
-"""2000-01-01: the time given to outputs that are out of date. Snakemake ignores the time 0."""
-
+_COMMIT = str(Path(__file__).with_name("dvc_commit.py"))
 
 _HOLDER = re.compile(r"\(PID (\d+)\): (.*)")
 
@@ -53,8 +54,12 @@ class Bridge:
         self.recipes = root / "work" / "recipes"
         self._seen_lock = self.recipes / "dvc.lock.sha256"
         # without a repository around it, DVC cannot be asked; the recipes work alone
-        self._with_dvc = (root / ".dvc").is_dir() and (root / ".git").exists()
+        self._with_dvc = has_dvc(root)
         self._claimed = ExitStack()
+        self._at_work = kept_folder(root) / SNAKEMAKE
+        """A file that Snakemake locks while it executes; one that was killed leaves it."""
+        self._steps: tuple[Step, ...] = ()
+        """Those that Snakemake may execute, from `claim` on."""
 
     def agree(self) -> None:
         """Set the times of files so that Snakemake finds out of date what truly is.
@@ -65,13 +70,15 @@ class Bridge:
         work of Snakemake's, which the times tell. Contents are never altered.
         """
         steps = read_pipeline(self.root)
+        self.recover(steps)
         self._write_recipes(steps)
         moved = self._lock_moved()
         good = {step.name for step in self._up_to_date(steps)}
         if not self._with_dvc or not (moved or len(good) < len(steps)):
             return
         try:
-            changed = json.loads(self._dvc("status", "--json"))
+            asked = [step.name for step in steps if moved or step.name not in good]
+            changed = json.loads(self._dvc("status", "-m", "dvc", "status", "--json", *asked))
         except BusyError as error:
             if error.by_snakemake:
                 return  # a look at what another Snakemake is doing: its times are right
@@ -87,19 +94,29 @@ class Bridge:
         self._remember_lock()
 
     def claim(self) -> None:
-        """Say in DVC's list of who writes what that this process writes what is out of date.
+        """Hold what all steps have to show, and say in DVC's list of who writes what that this
+        process writes what is out of date.
 
         A `dvc repro` that is started meanwhile then refuses, instead of deleting the outputs of
         jobs that have ended and repeating them. DVC forgets processes that have died. Raises
         `BusyError` when DVC is writing one of the files itself.
         """
-        if not self._with_dvc:
-            return
+        steps = read_pipeline(self.root)
+        if self._with_dvc:
+            self._claim_in_dvc(steps)
+        self._claimed.enter_context(locked_file(self._at_work))
+        for step in steps:
+            # what is computed at the moment is not whole
+            with while_idle(self.root, step.lock) as idle:
+                if idle:
+                    Kept(self.root, step).hold(step.outputs, forget=True)
+        self._steps = steps
+
+    def _claim_in_dvc(self, steps: tuple[Step, ...]) -> None:
         from dvc.exceptions import DvcException
         from dvc.fs import localfs
         from dvc.rwlock import rwlock
 
-        steps = read_pipeline(self.root)
         good = {step.name for step in self._up_to_date(steps)}
         outputs = [
             str(self.root / path)
@@ -115,26 +132,52 @@ class Bridge:
             raise BusyError(str(error)) from None
 
     def record(self) -> None:
-        """Tell DVC (dvc.lock and its cache) which steps are up to date after Snakemake ran.
+        """Put back what failed steps had, then tell DVC (dvc.lock and its cache) of what is new.
 
         Steps that failed, were not asked for, or whose parameters or code were edited while they
         ran are left out: recording them would declare old results good. When DVC cannot be told,
         a line says so; the results themselves are as good as before.
         """
+        self._put_back(self._steps)
+        self._claimed.close()
         if not self._with_dvc:
             return
-        self._claimed.close()
         try:
             steps = read_pipeline(self.root)
             self._write_recipes(steps)
-            names = [step.name for step in self._up_to_date(steps)]
+            good = self._up_to_date(steps)
             # whoever moved dvc.lock meanwhile is right; agree() will ask next time
-            if names and not self._lock_moved():
-                self._dvc("commit", "--force", "--no-relink", *names)
+            if good and not self._lock_moved():
+                self._dvc("commit", _COMMIT, *(step.name for step in good))
                 self._remember_lock()
-                print(f"dvc.lock: {len(names)} of {len(steps)} steps up to date", file=sys.stderr)
+                for step in good:
+                    Kept(self.root, step).release_cached()
+                print(f"dvc.lock: {len(good)} of {len(steps)} steps up to date", file=sys.stderr)
         except DinoError as error:
             print(f"DVC does not know of these results yet: {error}", file=sys.stderr)
+
+    def recover(self, steps: tuple[Step, ...] | None = None) -> None:
+        """Put back what a stage or a Snakemake that was killed has removed; None: of all steps."""
+        steps = read_pipeline(self.root) if steps is None else steps
+        recover(self.root, steps)
+        if self._at_work.is_file():
+            with while_unlocked(self._at_work) as idle:
+                if idle:
+                    self._put_back(steps)
+
+    def _put_back(self, steps: tuple[Step, ...]) -> None:
+        """Give each step that lacks an output those that it had, when Snakemake has ended."""
+        whole = True
+        for step in steps:
+            kept = Kept(self.root, step)
+            try:
+                if not all((self.root / path).is_file() for path in step.outputs):
+                    whole &= kept.put_back_if_idle()
+            except DinoError as error:
+                print(error, file=sys.stderr)
+                whole = False
+        if whole:
+            self._at_work.unlink(missing_ok=True)
 
     def recipe(self, step: Step) -> Path:
         """The file that holds what `step` depends on besides the outputs of other steps."""
@@ -194,19 +237,22 @@ class Bridge:
     def _time_ns(path: Path) -> int:
         return path.stat().st_mtime_ns if path.exists() else 0
 
-    def _dvc(self, *arguments: str) -> str:
+    def _dvc(self, task: str, *program: str) -> str:
+        """What a program of Python that asks or tells DVC has to say: a commit, to the user."""
         done = subprocess.run(
-            [sys.executable, "-m", "dvc", *arguments],
+            # modules beside the program's file are none of its own
+            [sys.executable, "-P", *program],
             cwd=self.root,
-            capture_output=True,
+            stdout=sys.__stderr__ if task == "commit" else subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
         )
         if done.returncode:
             if " is busy, " in done.stderr:
                 raise BusyError(done.stderr)
             reason = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
-            raise DinoError(f"dvc {arguments[0]} failed: {reason}")
-        return done.stdout
+            raise DinoError(f"dvc {task} failed: {reason}")
+        return done.stdout or ""
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> set[str]:

@@ -14,23 +14,70 @@ def only_one(root: Path, name: str) -> Iterator[None]:
 
     Not for two threads of one process, which share its locks.
     """
-    with _locked(root, name, fcntl.LOCK_EX | fcntl.LOCK_NB):
+    with _locked(_path(root, name), fcntl.LOCK_EX | fcntl.LOCK_NB):
+        yield
+
+
+@contextmanager
+def while_idle(root: Path, name: str) -> Iterator[bool]:
+    """Hold `work/locks/{name}` if no other process has it; whether that is so.
+
+    Its file is neither made nor written. Not for a process that holds the lock already: it would
+    lose it.
+    """
+    with while_unlocked(_path(root, name)) as idle:
+        yield idle
+
+
+@contextmanager
+def while_unlocked(path: Path) -> Iterator[bool]:
+    """As `while_idle`, for any file; a file that is not there is locked by nobody."""
+    try:
+        stream = path.open("a") if path.is_file() else None
+    except OSError:
+        stream = None
+    if stream is None:
+        yield True
+        return
+    with stream:
+        try:
+            fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+            return
+        yield True
+
+
+@contextmanager
+def one_of_several(root: Path, name: str) -> Iterator[None]:
+    """Hold the lock as several processes may at once; `only_one` then refuses, and the reverse."""
+    with _locked(_path(root, name), fcntl.LOCK_SH | fcntl.LOCK_NB):
         yield
 
 
 @contextmanager
 def waiting(root: Path, name: str) -> Iterator[None]:
     """As `only_one`, but wait until the other process has given the lock back."""
-    with _locked(root, name, fcntl.LOCK_EX):
+    with _locked(_path(root, name), fcntl.LOCK_EX):
         yield
 
 
 @contextmanager
-def _locked(root: Path, name: str, kind: int) -> Iterator[None]:
-    path = root / "work" / "locks" / name
+def locked_file(path: Path) -> Iterator[None]:
+    """Hold the lock of a file of the caller's own, which is made; as `only_one` otherwise."""
+    with _locked(path, fcntl.LOCK_EX | fcntl.LOCK_NB):
+        yield
+
+
+def _path(root: Path, name: str) -> Path:
+    return root / "work" / "locks" / name
+
+
+@contextmanager
+def _locked(path: Path, kind: int) -> Iterator[None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        stream = path.open("w")
+        stream = path.open("w+")
     except OSError as error:
         raise DinoError(f"{path}: cannot be written ({error.strerror})") from error
     with stream:

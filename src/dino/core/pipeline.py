@@ -29,12 +29,19 @@ class Step:
     inputs: tuple[str, ...]
     """The files of earlier steps that it reads."""
     outputs: tuple[str, ...]
+    uncached: tuple[str, ...]
+    """The outputs that DVC keeps no copy of: those that git holds."""
 
     @property
     def run(self) -> str | None:
         """The name of the run, None for a stage that every run shares."""
         match = _RUN.search(self.command)
         return match[1] if match else None
+
+    @property
+    def lock(self) -> str:
+        """The name of the lock that whoever computes the step holds (`dino.core.locking`)."""
+        return f"{self.stage}-{self.run}" if self.run else self.stage
 
     def recipe(self, checksum: Callable[[str], str]) -> dict[str, Any]:
         """What the step depends on besides the outputs of other steps.
@@ -54,6 +61,8 @@ def read_pipeline(root: Path) -> tuple[Step, ...]:
     An input that is a folder stands for the outputs of earlier steps below it.
     """
     parameters = read_yaml(root / "params.yaml")
+    if not isinstance(parameters, dict):
+        raise ConfigurationError("params.yaml: expected sections, such as `pretrain:`")
     steps: list[Step] = []
     for stage, definition in read_yaml(root / "dvc.yaml")["stages"].items():
         axes = {
@@ -95,6 +104,12 @@ def _step(name: str, stage: str, definition: Any, parameters: Any, earlier: Iter
             inputs.append(path)
         else:
             inputs += [output for output in made if PurePosixPath(output).is_relative_to(path)]
+    entries = [entry for kind in ("outs", "metrics", "plots") for entry in definition.get(kind, [])]
+    settings = {
+        path: has
+        for entry in entries
+        for path, has in ({entry: {}} if isinstance(entry, str) else entry).items()
+    }
     return Step(
         name=name,
         stage=stage,
@@ -102,12 +117,8 @@ def _step(name: str, stage: str, definition: Any, parameters: Any, earlier: Iter
         parameters=_tracked(definition.get("params", []), parameters),
         code=tuple(code),
         inputs=tuple(inputs),
-        outputs=tuple(
-            path
-            for kind in ("outs", "metrics", "plots")
-            for entry in definition.get(kind, [])
-            for path in ([entry] if isinstance(entry, str) else entry)
-        ),
+        outputs=tuple(settings),
+        uncached=tuple(path for path, has in settings.items() if has.get("cache") is False),
     )
 
 
