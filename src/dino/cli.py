@@ -225,6 +225,13 @@ def _jobs(options: argparse.Namespace) -> int:
     return 0
 
 
+def _clean(options: argparse.Namespace) -> int:
+    from dino.commands.clean import execute
+
+    execute(Path.cwd(), remove=options.yes)
+    return 0
+
+
 def _features_of_images(options: argparse.Namespace) -> int:
     if options.run is not None or not options.images or options.output is None:
         raise DinoError("expected either --run NAME, or images and -o FEATURES.parquet")
@@ -281,6 +288,7 @@ def _why(options: argparse.Namespace) -> int:
 _COMMANDS = {
     "doctor": _doctor,
     "jobs": _jobs,
+    "clean": _clean,
     "convert": _convert,
     "preset": _preset,
     "record": _record,

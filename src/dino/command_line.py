@@ -65,6 +65,8 @@ def _add_machine(add: Add) -> None:
         help="check slurm/settings.yaml against the cluster instead, with a small job",
     )
     add("jobs", "show what the SLURM jobs of this checkout are doing")
+    command = add("clean", "show what nothing in params.yaml needs any more, and remove it")
+    command.add_argument("--yes", action="store_true", help="remove it; default: show it alone")
 
 
 def _add_experiments(add: Add) -> None:

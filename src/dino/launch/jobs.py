@@ -26,23 +26,29 @@ def jobs_table(root: Path) -> str:
     )
 
 
+def jobs_at_work(root: Path, step: str = "*") -> list[QueuedJob]:
+    """The jobs of this checkout in SLURM's queue, of one step (such as pretrain-RUN) or of all.
+
+    None where no job was ever submitted, or no cluster answers.
+    """
+    if not any((root / "work" / "jobs").glob(f"{step}/*/{RECORD}")):
+        return []
+    prefix = job_prefix(root) + ("" if step == "*" else f"{step}-")
+    try:
+        return [job for job in queue() if job.name.startswith(prefix)]
+    except DinoError:
+        return []
+
+
 def ensure_no_job(root: Path, step: str) -> None:
     """Raise `JobError` while a SLURM job computes `step` (such as pretrain-RUN) of this checkout:
     here and there, they would write what an interrupted training continues from.
     """
-    if not any((root / "work" / "jobs" / step).glob(f"*/{RECORD}")):
-        return
-    try:
-        jobs = queue()
-    except DinoError:
-        # no cluster here, or none that answers
-        return
-    for job in jobs:
-        if job.name.startswith(f"{job_prefix(root)}{step}-"):
-            raise JobError(
-                f"job {job.job_id} is at work on this; `snakemake --profile slurm` watches it, "
-                f"`scancel {job.job_id}` ends it"
-            )
+    for job in jobs_at_work(root, step):
+        raise JobError(
+            f"job {job.job_id} is at work on this; `snakemake --profile slurm` watches it, "
+            f"`scancel {job.job_id}` ends it"
+        )
 
 
 def _rows(root: Path, at_work: dict[str, QueuedJob]) -> Iterator[tuple[str, ...]]:

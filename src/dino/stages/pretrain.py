@@ -13,6 +13,7 @@ from dino.core.distributed import world_size as number_of_processes
 from dino.core.errors import CollapseError
 from dino.core.paths import Project
 from dino.core.provenance import Stopwatch, provenance
+from dino.core.resumable import note_training, training_identity
 from dino.data.dataset import PreparedDataset
 from dino.model.checkpoint import save_checkpoint
 from dino.model.existing_teacher import checkpoint_of, existing_teacher
@@ -80,6 +81,8 @@ def _pretrain(
     dataset = PreparedDataset.open(project.data)
     training = Pretraining(dataset, architecture, config, run.seed)
     folder = CheckpointFolder(paths.work / training.fingerprint[:16], config.checkpoints.keep)
+    if is_main():
+        note_training(folder.folder, training_identity(project, parameters, run))
     newest = from_main(folder.newest() if is_main() else None)
     if newest is not None:
         training.restore(folder.load(newest))

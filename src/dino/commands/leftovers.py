@@ -1,0 +1,117 @@
+"""What lies in a project that nothing of params.yaml needs any more."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dino.core.artifacts import read_json
+from dino.core.configuration.parameters import Parameters
+from dino.core.kept import Kept, kept_folder
+from dino.core.paths import Project
+from dino.core.pipeline import read_pipeline
+from dino.core.provenance import plain
+from dino.core.resumable import noted_training, training_identity
+
+_RUN = re.compile(r"\w+-\w+-s\d+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leftover:
+    """A file or folder that can be removed."""
+
+    path: Path
+    what: str
+    again: str
+    """How it can be had again."""
+
+
+def leftovers(project: Project, parameters: Parameters) -> Iterator[Leftover]:
+    """What params.yaml does not ask for, and what can neither be resumed nor used again.
+
+    The milestones of a run stay as long as params.yaml asks for the run.
+    """
+    yield from _other_runs(project.root, {run.name for run in parameters.all_runs()})
+    yield from _other_trainings(project, parameters)
+    yield from _after_the_preparation(project, parameters)
+    yield from _held_or_computed_by_jobs(project.root)
+    yield from _finished_records(project.root)
+    logs = project.root / ".snakemake" / "log"
+    if logs.is_dir():
+        yield Leftover(path=logs, what="logs of earlier snakemakes", again="not at all")
+
+
+def _other_runs(root: Path, runs: set[str]) -> Iterator[Leftover]:
+    again = {
+        "artifacts": "`dvc checkout` at a commit that has it, or snakemake with its run",
+        "results/runs": "snakemake with its run in params.yaml",
+        "work": "by training it anew",
+    }
+    for folder, how in again.items():
+        for path in sorted((root / folder).glob("*")):
+            if path.is_dir() and _RUN.fullmatch(path.name) and path.name not in runs:
+                yield Leftover(path=path, what="run that params.yaml does not ask for", again=how)
+    for path in sorted((root / "logs").glob("*/*.log")):
+        if _RUN.fullmatch(path.stem) and path.stem not in runs:
+            what = "log of a run that params.yaml does not ask for"
+            yield Leftover(path=path, what=what, again="not at all")
+
+
+def _other_trainings(project: Project, parameters: Parameters) -> Iterator[Leftover]:
+    """Interrupted trainings of other parameters or data than the run has now."""
+    if not (project.data / "dataset.json").is_file():
+        return
+    for run in parameters.all_runs():
+        now = training_identity(project, parameters, run)
+        for folder in sorted(project.run(run.name).work.glob("*")):
+            noted = noted_training(folder) if folder.is_dir() else None
+            if noted in (None, now):
+                continue
+            what = "interrupted training with other parameters or data"
+            again = "by training it anew"
+            if not (folder / "milestones").is_dir():
+                yield Leftover(path=folder, what=what, again=again)
+                continue
+            for path in sorted(folder.glob("*.pth*")):
+                yield Leftover(path=path, what=what, again=again)
+
+
+def _after_the_preparation(project: Project, parameters: Parameters) -> Iterator[Leftover]:
+    """What `prepare` needed before the data that params.yaml asks for were whole."""
+    made = project.provenance("prepare")
+    if not made.is_file() or not (project.data / "dataset.json").is_file():
+        return
+    if read_json(made)["parameters"].get("prepare") != plain(parameters.prepare):
+        return
+    if project.downloads.is_dir():
+        again = "fetched again when prepare needs it"
+        yield Leftover(path=project.downloads, what="download", again=again)
+    for folder in sorted(project.preparation.glob("*")):
+        what = "interrupted preparation; the data are whole"
+        yield Leftover(path=folder, what=what, again="by preparing anew")
+
+
+def _held_or_computed_by_jobs(root: Path) -> Iterator[Leftover]:
+    steps = {step.name: step for step in read_pipeline(root)}
+    for folder in sorted(kept_folder(root).glob("*/")):
+        step = steps.get(folder.name)
+        if step is None:
+            what, again = "outputs of a run that params.yaml does not ask for", "not at all"
+            yield Leftover(path=folder, what=what, again=again)
+        elif not Kept(root, step).has_begun and all((root / p).is_file() for p in step.outputs):
+            for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+                if path.name != "dvc.lock" and path.stat().st_nlink == 1:
+                    what = "output that was replaced since"
+                    yield Leftover(path=path, what=what, again="`dvc checkout`, if committed")
+    locks = {step.lock for step in steps.values()}
+    for folder in sorted((root / "work/jobs").glob("*/")):
+        if folder.name not in locks:
+            what = "SLURM job of a run that params.yaml does not ask for"
+            yield Leftover(path=folder, what=what, again="by computing it anew")
+
+
+def _finished_records(root: Path) -> Iterator[Leftover]:
+    for folder in sorted((root / "work/records").glob("*/")):
+        if (root / "records" / folder.name / "provenance.json").is_file():
+            what = f"where records/{folder.name} was computed"
+            yield Leftover(path=folder, what=what, again=f"`dino record {folder.name}`")

@@ -1,0 +1,36 @@
+"""What an interrupted training was of, besides code: its state is of no use to another one."""
+
+from pathlib import Path
+from typing import Any
+
+from dino.core.artifacts import read_json, write_json
+from dino.core.configuration.parameters import Parameters, Run
+from dino.core.paths import Project
+from dino.core.provenance import plain
+
+_FILE = "training.json"
+
+
+def note_training(folder: Path, identity: dict[str, Any]) -> None:
+    """Note in the folder of its checkpoints which training it is."""
+    write_json(folder / _FILE, identity)
+
+
+def noted_training(folder: Path) -> dict[str, Any] | None:
+    """The training whose checkpoints lie in `folder`; None where nothing was noted."""
+    path = folder / _FILE
+    identity: dict[str, Any] | None = read_json(path) if path.is_file() else None
+    return identity
+
+
+def training_identity(project: Project, parameters: Parameters, run: Run) -> dict[str, Any]:
+    """The parameters, seed and data of the training of `run`, once the data are prepared."""
+    config = plain(parameters.pretrain_of(run))
+    # how often a state is saved, and what is said about it, changes nothing that is computed
+    del config["checkpoints"], config["monitor"]
+    return {
+        "architecture": plain(parameters.architectures[run.architecture]),
+        "pretrain": config,
+        "seed": run.seed,
+        "data": read_json(project.data / "dataset.json")["fingerprint"],
+    }
