@@ -204,3 +204,14 @@ def test_the_protocol_names_what_was_scored(dataset: PreparedDataset) -> None:
     assert (protocol.selection_images, protocol.selection_split) == (150, "train")
     assert (protocol.objects, protocol.void) == ("foreground", "ignore")
     assert protocol.masks == "approximate: non-zero pixels"
+
+
+def test_images_without_masks_have_maps_and_no_scores(
+    backbone: ReferencePositionVit, dataset: PreparedDataset
+) -> None:
+    examples = attention_examples(backbone, backbone, _without_masks(dataset), CONFIG)
+    assert len(examples["image"]) == len(examples["teacher_maps"]) == CONFIG.examples
+    assert len(examples["mask"]) == len(examples["teacher_jaccard"]) == 0
+    pixels = torch.from_numpy(examples["image"][0]).permute(2, 0, 1)[None]
+    expected = cls_attention(backbone, normalised(pixels))[0].detach()
+    np.testing.assert_allclose(examples["teacher_maps"][0], expected, rtol=1e-4)

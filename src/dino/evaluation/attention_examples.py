@@ -12,7 +12,7 @@ from dino.evaluation.attention import (
     image_scores,
     patch_size_px,
 )
-from dino.evaluation.masked_images import MaskedImages, scored_images
+from dino.evaluation.masked_images import MaskedImages, scored_images, unmasked_images
 from dino.metrics.jaccard import VOID
 from dino.model.backbone import ReferencePositionVit
 
@@ -25,9 +25,14 @@ def attention_examples(
 ) -> dict[str, np.ndarray]:
     """Maps and masks of a few scored images of different classes, by the first mass.
 
-    Without [CLS] attention, or without masks, all arrays have no image.
+    Where no test image has a mask, other test images stand for them, and the arrays of the truth
+    and of what is scored with it have no image. Without [CLS] attention no array has.
     """
-    images = scored_images(dataset, config).of_each_class(config.examples)
+    images = scored_images(dataset, config)
+    are_masked = len(images) > 0
+    images = (images if are_masked else unmasked_images(dataset, config)).of_each_class(
+        config.examples
+    )
     mass, size_px = config.masses[0], config.image_size_px
     arrays = {
         "image_index": np.zeros(0, dtype=np.int64),
@@ -46,16 +51,20 @@ def attention_examples(
     of_teacher = list(attention_batches(teacher, images, [mass]))
     of_random = list(attention_batches(random_init, images, [mass]))
     truth = np.concatenate([truth for _, truth in images.batches()])
+    by_truth = {
+        "mask": (truth > 0) & (truth != VOID),
+        "teacher_masks": np.concatenate([batch.masks[mass][:, :-1] for batch in of_teacher]),
+        "teacher_jaccard": _per_image(of_teacher, mass),
+    }
     return {
+        **arrays,
         "image_index": images.indices,
         "class_name": _class_names(images),
         "image": np.concatenate([pixels for pixels, _ in images.batches()]),
-        "mask": (truth > 0) & (truth != VOID),
         "teacher_maps": np.concatenate([batch.maps for batch in of_teacher]),
         "random_init_maps": np.concatenate([batch.maps for batch in of_random]),
-        "teacher_masks": np.concatenate([batch.masks[mass][:, :-1] for batch in of_teacher]),
-        "teacher_jaccard": _per_image(of_teacher, mass),
         "patch_size_px": np.array(patch_size_px(teacher)),
+        **(by_truth if are_masked else {}),
     }
 
 

@@ -61,15 +61,16 @@ class MaskedImages:
         self, index: int
     ) -> tuple[UInt8[np.ndarray, "size size 3"], UInt8[np.ndarray, "size size"]]:
         side = (self.config.image_size_px, self.config.image_size_px)
-        image = self.dataset.image(index).convert("RGB").resize(side, Image.Resampling.BICUBIC)
+        image = self.dataset.image(index).convert("RGB")
         objects = self.dataset.objects(index)
-        assert objects is not None
+        if objects is None:
+            objects = np.zeros((image.height, image.width), dtype=np.uint8)
         truth = np.array(Image.fromarray(objects).resize(side, Image.Resampling.NEAREST))
         void = truth == VOID
         if self.config.objects == "foreground":
             truth[truth > 0] = 1
         truth[void] = VOID if self.config.void == "ignore" else 0
-        return np.asarray(image), truth
+        return np.asarray(image.resize(side, Image.Resampling.BICUBIC)), truth
 
 
 def scored_images(dataset: PreparedDataset, config: AttentionConfig) -> MaskedImages:
@@ -82,11 +83,16 @@ def selection_images(dataset: PreparedDataset, config: AttentionConfig) -> Maske
     return _spread(dataset, config, SELECTION_SPLIT, config.selection_images)
 
 
+def unmasked_images(dataset: PreparedDataset, config: AttentionConfig) -> MaskedImages:
+    """Test images to look at where none has a mask: their truth is empty."""
+    return _spread(dataset, config, SPLIT, config.images, masked=False)
+
+
 def _spread(
-    dataset: PreparedDataset, config: AttentionConfig, split: Split, most: int
+    dataset: PreparedDataset, config: AttentionConfig, split: Split, most: int, masked: bool = True
 ) -> MaskedImages:
     indices = dataset.indices(split)
-    indices = indices[dataset.manifest["has_mask"].to_numpy(dtype=bool)[indices]]
+    indices = indices[dataset.manifest["has_mask"].to_numpy(dtype=bool)[indices] == masked]
     count = min(most, len(indices))
     chosen = np.arange(count) * len(indices) // max(count, 1)
     return MaskedImages(dataset=dataset, indices=indices[chosen], config=config)
