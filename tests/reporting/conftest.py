@@ -28,7 +28,8 @@ from dino.core.artifacts import write_json
 from dino.core.configuration.parameters import read_parameters
 from dino.core.paths import Project
 from dino.reporting.graph import PER_RUN, PROJECT_STAGES
-from dino.reporting.results import Results, read_results
+from dino.reporting.reading import read_results
+from dino.reporting.results import Results
 
 HEADS = 4
 EXAMPLES = 5

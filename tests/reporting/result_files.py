@@ -21,6 +21,7 @@ def class_map() -> dict[str, Any]:
 def class_arrangement(spearman: float) -> dict[str, Any]:
     """Class i is at (i, i²), so that the first two meet first, and then the others in turn."""
     return {
+        "left_out": {},
         "distances": [[abs(i - j) / 10 for j in range(10)] for i in range(10)],
         "linkage": [[0, 1, 0.1, 2]] + [[i, 8 + i, 0.1 * i, i + 1] for i in range(2, 10)],
         "coordinates": [[i, i * i] for i in range(10)],

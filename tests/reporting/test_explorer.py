@@ -11,7 +11,8 @@ from dino.core.paths import Project
 from dino.reporting import explorer as module
 from dino.reporting.explorer import explorer, images_shown
 from dino.reporting.origin import origins
-from dino.reporting.results import Results, read_provenance, read_results
+from dino.reporting.reading import read_provenance, read_results
+from dino.reporting.results import Results
 from dino.reporting.table import NOT_MEASURED
 
 
@@ -28,6 +29,7 @@ def test_no_more_than_four_runs_are_shown(tmp_path: Path, projects: Callable[...
     shown = explorer(read_results(project, runs))
     assert [run["name"][:5] for run in shown.data["runs"]] == ["vit_b", "vit_c", "vit_d", "vit_e"]
     assert shown.absent == (("vit_a_7-dino-s0", "resnet50 has no [CLS] token"),)
+    assert "Not shown: vit_f_7-dino-s0." in shown.left_out
 
 
 def test_the_arrays_are_the_stages_bytes(one_run: Results) -> None:
@@ -55,7 +57,9 @@ def test_large_grids_leave_fewer_images() -> None:
 
     assert images_shown([maps(4, 64)]) >= 6
     assert images_shown([maps(6, 100)]) >= 6
-    assert images_shown([maps(6, 196)]) == 1
+    # a ViT-S/16 at 224 px
+    assert images_shown([maps(6, 196)]) >= 6
+    assert images_shown([maps(12, 196)]) == 3
     assert images_shown([maps(12, 196)] * 4) == 0
 
 
@@ -63,9 +67,12 @@ def test_where_nothing_fits_one_image_of_one_run_is_shown(
     results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     of_both = explorer(results).data["runs"]
+    assert explorer(results).left_out == ""
     monkeypatch.setattr(module, "BUDGET_BYTES", 1)
     (run,) = explorer(results).data["runs"]
     assert run["images"] == of_both[0]["images"][:1]
+    said = explorer(results).left_out
+    assert said.startswith("1 of 3 images of each run are shown; not shown: vit_nano_7-dino-s0.")
 
 
 def test_origins_name_commit_command_weights_and_versions(

@@ -8,8 +8,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from PIL import Image
 
+from dino.reporting.figures import training_curves as training_curves_module
 from dino.reporting.figures.accuracy import accuracy
 from dino.reporting.figures.attention_maps import attention_maps
 from dino.reporting.figures.attention_ranking import attention_ranking
@@ -66,9 +69,9 @@ def test_captions_and_alternatives_carry_numbers(pictures: dict[str, Picture]) -
     assert "k-NN 77.00 %" in pictures["accuracy"].alternative
     assert "random init 69.50 %" in pictures["accuracy"].alternative
     assert "over 2 epochs" in pictures["training_curves"].alternative
-    assert "45.00 %" in pictures["attention_maps"].alternative
+    assert "45.00 % [43.50, 46.50]" in pictures["attention_maps"].alternative
     assert "from 81 % to 12 %" in pictures["attention_ranking"].alternative
-    assert "with the superclasses 0.65 (at most 0.87)" in pictures["class_map"].caption
+    assert "with the superclasses 0.65 [0.55, 0.75] (at most 0.87)" in pictures["class_map"].caption
     assert "order: 9, 8, 7, 6, 5, 4, 3, 2, 0, 1." in pictures["class_map"].alternative
     assert "of 1000, by the paper's protocol with 60 %" in pictures["attention_ranking"].caption
     assert "77.00 % clean and 57.00 % in the mean" in pictures["robustness"].alternative
@@ -91,7 +94,8 @@ def test_missing_attention_is_a_figure_that_says_why(no_attention: Results) -> N
 def test_nothing_to_rank_is_a_figure_that_says_so(no_attention: Results) -> None:
     with house_style():
         picture = attention_ranking(no_attention)
-    assert "No run has attention masks" in picture.alternative
+    assert picture.alternative == "No attention masks to rank: resnet50 has no [CLS] token."
+    assert picture.is_words
 
 
 def test_a_few_images_are_ranked_without_words_for_the_rows(one_run: Results) -> None:
@@ -134,7 +138,7 @@ def test_runs_without_attention_are_named_beside_those_that_have_it(
     with house_style():
         caption = attention_maps(mixed).caption
     assert "vit_micro_7-dino-s0's last block" in caption
-    assert "Not shown: resnet50-dino-s0 (resnet50 has no [CLS] token)." in caption
+    assert "Not shown: resnet50-dino-s0: resnet50 has no [CLS] token." in caption
 
 
 def test_twenty_runs_of_twelve_heads_and_a_single_step_are_drawn(one_run: Results) -> None:
@@ -209,7 +213,8 @@ def test_without_a_trained_run_there_is_no_collapse_to_see(one_run: Results) -> 
     (run,) = one_run.runs
     with house_style():
         nothing = collapse(replace(one_run, runs=(replace(run, log=run.log.iloc[:0]),)), 1024)
-    assert nothing.alternative.startswith("None of these variants was trained here")
+    assert nothing.is_words
+    assert nothing.caption.startswith("No collapse to look for: none of no_centering, ")
 
 
 def test_robustness_without_labels_is_a_figure_that_says_why(one_run: Results) -> None:
@@ -243,9 +248,94 @@ def test_runs_that_were_not_trained_here_are_left_out_by_name(results: Results) 
     assert f"Not trained here: {first.name}." in some.caption
     assert f"{second.name}: the loss goes" in some.alternative
     none = _training_curves(replace(results, runs=(untrained,)))
-    assert none.alternative == f"Nine empty plots. Not trained here: {first.name}."
+    assert none.alternative == f"No training to show. Not trained here: {first.name}."
+    assert none.is_words
 
 
 def _training_curves(results: Results) -> Picture:
     with house_style():
         return training_curves(results, summarise(results), prototypes=1024)
+
+
+def test_given_weights_are_called_so_in_every_figure(one_run: Results) -> None:
+    (run,) = one_run.runs
+    weights = {"file": "weights/vits16.pth", "network": None}
+    given = replace(one_run, runs=(replace(run, log=run.log.iloc[:0], weights=weights),))
+    with house_style():
+        figure = accuracy(given, summarise(given))
+        maps = attention_maps(given)
+    assert f"{run.name} (the teacher in weights/vits16.pth)" in figure.caption
+    for picture in (figure, maps):
+        assert "the same network with random weights" in picture.caption
+        assert "step" not in picture.caption and "trained teacher" not in picture.alternative
+
+
+def _drawn_curves(results: Results) -> list[Line2D]:
+    """The lines of the runs in the figure of training curves; those of references are dashed."""
+    figures: list[Figure] = []
+    with house_style(), pytest.MonkeyPatch.context() as patched:
+        patched.setattr(
+            training_curves_module, "picture", lambda figure, **_: figures.append(figure)
+        )
+        training_curves_module.training_curves(results, summarise(results), prototypes=1024)
+    lines = [line for axes in figures[0].axes for line in axes.lines]
+    return [line for line in lines if line.get_linestyle() not in ("--", ":")]
+
+
+def test_a_training_of_one_log_row_is_drawn_as_markers(one_run: Results) -> None:
+    (run,) = one_run.runs
+    lines = _drawn_curves(replace(one_run, runs=(replace(run, log=run.log.iloc[-1:]),)))
+    assert len(lines) >= 9
+    assert all(line.get_marker() not in ("None", "", None) for line in lines)
+    whole = _drawn_curves(one_run)
+    assert any(line.get_marker() in ("None", "", None) for line in whole)
+
+
+def test_images_without_masks_are_shown_with_their_attention_alone(one_run: Results) -> None:
+    (run,) = one_run.runs
+    scored = {"mask", "teacher_masks", "teacher_jaccard"}
+    maps = {key: value[:0] if key in scored else value for key, value in run.maps.items()}
+    attention = {**run.attention, "teacher": {"scores": {}, "reason": "no test image has a mask"}}
+    unmasked = replace(one_run, runs=(replace(run, maps=maps, attention=attention),))
+    with house_style():
+        picture = attention_maps(unmasked)
+    assert not picture.is_words
+    assert "Without masks: no test image has a mask." in picture.caption
+    assert "ground" not in picture.caption + picture.alternative
+
+
+def test_names_of_any_letters_are_literal_in_every_figure(one_run: Results) -> None:
+    names = [
+        "US$_$ coin", "cost $^$5", "100% & #1", "_leading", "{a} <b>", "pipe|`\\", "new\nline",
+        "猫", "قطة", "x" * 200,
+    ]  # fmt: skip
+    (run,) = one_run.runs
+    of_images = np.array([*names[5:], names[0], *names[1:4]])
+    maps = {
+        **run.maps,
+        "class_name": of_images[: len(run.maps["class_name"])],
+        "ranked_class_name": of_images[: len(run.maps["ranked_class_name"])],
+    }
+    classes = {**run.class_map, "classes": names, "superclass_of": ["_猫", "$A$"] * 5}
+    odd = replace(
+        one_run,
+        dataset={**one_run.dataset, "classes": names},
+        runs=(replace(run, class_map=classes, maps=maps),),
+    )
+    with house_style():
+        pictures = [attention_maps(odd), attention_ranking(odd), class_map(odd)]
+    assert all("[8] 猫; [9] قطة." in picture.caption for picture in pictures)
+    assert "Numbers stand for names: [1] _猫." in pictures[2].caption
+
+
+def test_a_class_that_was_left_out_is_named_below_the_map(one_run: Results) -> None:
+    scores = one_run.runs[0].class_map["teacher"]
+    without = {
+        "left_out": {"9": "the mean of its features is zero"},
+        "linkage": scores["linkage"][:-1],
+        "coordinates": [*scores["coordinates"][:-1], None],
+    }
+    with house_style():
+        picture = class_map(_with_class_map(one_run, without))
+    assert "Left out: 9 (the mean of its features is zero)." in picture.caption
+    assert picture.alternative.startswith("Scatter plot and dendrogram of 9 classes")

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from dino.core.artifacts import read_json, write_json
@@ -266,8 +267,36 @@ def test_without_labels_the_page_shows_what_was_measured(no_labels: Results) -> 
         no_labels, summary, tables, all_pictures(no_labels, summary, prototypes=64), PROVENANCE
     )
     assert "vit_micro_7: no accuracies, since the data set has no labels." in text
+    assert "<li>Accuracy: Not measured: the data set has no labels.</li>" in text
+    assert 'id="table-accuracy"' not in text and 'id="figure-robustness"' not in text
+    assert 'id="figure-attention_maps"' in text
+    assert "1000 images of digits, which have no labels" in text
     assert "None" not in _without_data(text) and "nan" not in tables[0].csv()
     assert "45.00 %" in text
+
+
+def test_given_weights_are_not_said_to_be_trained(one_run: Results) -> None:
+    (run,) = one_run.runs
+    weights = {"timm": "vit_small_patch16_224.dino"}
+    given = replace(one_run, runs=(replace(run, log=run.log.iloc[:0], weights=weights),))
+    summary = summarise(given)
+    tables, pictures = all_tables(given, summary, {}), all_pictures(given, summary, prototypes=64)
+    text = _without_data(page(given, summary, tables, pictures, PROVENANCE))
+    assert "Nothing was trained by DINO here." in text
+    assert f"{run.name} (timm&#39;s vit_small_patch16_224.dino)" in text
+    assert "Trained on" not in text and "trained teacher" not in text
+    assert "DINO k-NN" not in text and "before its first step" not in text
+    assert "Training curves: No training to show." in text
+    for table in tables:
+        if not table.name.startswith("paper_"):
+            assert "DINO, " not in table.csv() and "DINO teacher" not in table.csv()
+
+
+def _edit(project: Project, name: str, key: str, value: object) -> None:
+    """Change one key of a result of the first run or, of baselines' provenance, the project's."""
+    folder = project.run("vit_micro_7-dino-s0").results
+    path = (project.results if name.endswith("baselines") else folder) / f"{name}.json"
+    write_json(path, read_json(path) | {key: value})
 
 
 @pytest.mark.parametrize(
@@ -277,6 +306,47 @@ def test_without_labels_the_page_shows_what_was_measured(no_labels: Results) -> 
         (lambda p: p.run("vit_micro_7-dino-s0").training_log.write_text(""), "not a table"),
         (lambda p: p.run("vit_micro_7-dino-s0").attention_maps.write_bytes(b"PK"), "damaged"),
         (lambda p: p.run("vit_micro_7-dino-s0").result("knn").unlink(), r"knn\.json: not found"),
+        (
+            lambda p: _edit(p, "knn", "headline", 7),
+            r"knn\.json: teacher\.val\.7: this key is missing",
+        ),
+        (lambda p: _edit(p, "knn", "headline", None), r"knn\.json: headline: input should be"),
+        (lambda p: _edit(p, "knn", "teacher", []), r"knn\.json: teacher: input should be"),
+        (
+            lambda p: _edit(p, "attention", "teacher", {}),
+            r"attention\.json: teacher\.scores: field",
+        ),
+        (
+            lambda p: write_json(p.run("vit_micro_7-dino-s0").result("linear"), [1]),
+            r"linear\.json: ",
+        ),
+        (
+            lambda p: write_json(
+                p.results / "baselines.json",
+                {**read_json(p.results / "baselines.json"), "raw_pixels": {}},
+            ),
+            r"raw_pixels\.knn: this key is missing, and vit_micro_7-dino-s0 has its knn",
+        ),
+        (
+            lambda p: p.run("vit_micro_7-dino-s0").training_log.write_text("epoch,loss\n1,2\n"),
+            r"pretrain\.csv: no column teacher_entropy",
+        ),
+        (
+            lambda p: np.savez(p.run("vit_micro_7-dino-s0").attention_maps, image=np.zeros(1)),
+            r"attention_maps\.npz: no array",
+        ),
+        (
+            lambda p: _edit(p, "provenance/baselines", "data", "cd" * 32),
+            r"provenance/baselines\.json: baselines was made from other images .* run `snakemake`",
+        ),
+        (
+            lambda p: _edit(p, "provenance/knn", "parameters", {"knn": {"headline": 7}}),
+            r"provenance/knn\.json: knn was made with knn\.\w+ = .*, and params\.yaml has",
+        ),
+        (
+            lambda p: _edit(p, "provenance/knn", "models", {"teacher": "99" * 32}),
+            r"vit_micro_7-dino-s0: teacher DIFFERS between the stages \(knn 9{12}, attention",
+        ),
         (lambda p: (p.results / "tables").write_text("a file"), "cannot be written"),
     ],
 )

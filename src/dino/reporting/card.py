@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dino.core.paths import RANDOM_INIT, TEACHER
+from dino.reporting.kinds import random_init_is, source_of
 
 DECIMALS = 2
 _NOT_MEASURED = "\N{EN DASH}"
@@ -69,12 +70,6 @@ def _weights(inputs: CardInputs) -> Mapping[str, Any] | None:
     return found
 
 
-def _source(weights: Mapping[str, Any]) -> str:
-    if weights.get("file"):
-        return f"the {weights.get('network', TEACHER)} in `{weights['file']}`"
-    return f"timm's `{weights['timm']}`" if weights.get("timm") else f"`{weights['folder']}`"
-
-
 def _front_matter(inputs: CardInputs, metrics: tuple[_Metric, ...]) -> str:
     source = json.dumps(inputs.dataset["source"])
     lines = [
@@ -82,9 +77,8 @@ def _front_matter(inputs: CardInputs, metrics: tuple[_Metric, ...]) -> str:
         "library_name: timm",
         "pipeline_tag: image-feature-extraction",
         "tags:",
-        "  - dino",
-        "  - self-supervised-learning",
-        f"  - {inputs.model['architecture']}",
+        *(["  - dino", "  - self-supervised-learning"] if _weights(inputs) is None else []),
+        f"  - {json.dumps(inputs.model['architecture'])}",
         "model-index:",
         f"  - name: {inputs.run}",
         "    results:",
@@ -119,7 +113,7 @@ def _summary(inputs: CardInputs) -> str:
         )
     return (
         f"A frozen backbone ({network}) that was trained elsewhere and evaluated here: "
-        f"{_source(weights)}."
+        f"{source_of(weights, '`')}."
     )
 
 
@@ -198,8 +192,8 @@ def _metric_table(inputs: CardInputs, metrics: tuple[_Metric, ...]) -> str:
         lines.append(f"| {metric.name} | {' | '.join(cells)} |")
     lines += [
         "",
-        "In percent, on the test split. Random init is the same architecture before its first "
-        "step, with the run's seed.",
+        "In percent, on the test split. Random init is "
+        f"{random_init_is(_weights(inputs) is None)}, of the run's seed.",
     ]
     lines += [
         f"\nNot measured: {metric.name} ({metric.reason})." for metric in metrics if metric.reason
@@ -235,7 +229,7 @@ def _training(inputs: CardInputs) -> str:
     weights = _weights(inputs)
     if weights is not None:
         return (
-            f"Not trained here. The weights are {_source(weights)}, SHA-256 "
+            f"Not trained here. The weights are {source_of(weights, '`')}, SHA-256 "
             f"`{inputs.pretrain.get('weights')}`."
         )
     keys = ("seed", "precision", "device", "processes", "skipped_steps")

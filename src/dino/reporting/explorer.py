@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dino.reporting.figures.attention_maps import COLOURS
+from dino.reporting.kinds import GIVEN, RANDOM_INIT
 from dino.reporting.results import Results, RunResults
 
 MOST_RUNS = 4
-BUDGET_BYTES = 1_000_000
-"""Of all arrays: where all images of all runs take more, each run shows fewer of them, and where
-one image of each is too much, fewer runs are shown; one image of one run always is."""
+BUDGET_BYTES = 4_000_000
+"""Of all arrays, before they are written in base64: six images of a ViT-S/16 at 224 px take 3.3 MB.
+Where all images of all runs take more, each run shows fewer of them, and where one image of each is
+too much, fewer runs are shown; one image of one run always is. The page says what is left out."""
 _PICTURE_QUALITY = 88
 _SCRIPTS = ("explorer_numbers.js", "explorer.js")
 """The parts of one script, in order."""
@@ -31,6 +33,8 @@ class Explorer:
     """`runs`, as the script expects them, and `colours`: 256 RGB triplets."""
     absent: tuple[tuple[str, str], ...]
     """Runs without an explorer, and why."""
+    left_out: str
+    """A sentence on what the page is too small for; empty where everything is shown."""
     script: str
     style: str
 
@@ -39,7 +43,8 @@ def explorer(results: Results) -> Explorer:
     """The first run of each architecture in each variant, at most `MOST_RUNS` that have any."""
     first = [group.runs[0] for group in results.groups]
     reasons = {run.name: str(run.maps["explorer_reason"]) for run in first}
-    shown = [run for run in first if not reasons[run.name]][:MOST_RUNS]
+    able = [run for run in first if not reasons[run.name]]
+    shown = able[:MOST_RUNS]
     while len(shown) > 1 and images_shown([run.maps for run in shown]) == 0:
         shown.pop()
     images = max(1, images_shown([run.maps for run in shown]))
@@ -47,8 +52,28 @@ def explorer(results: Results) -> Explorer:
     return Explorer(
         data={"colours": _base64(_colours()), "runs": [_run(run, images) for run in shown]},
         absent=tuple((name, reason) for name, reason in reasons.items() if reason),
+        left_out=_left_out(able, len(shown), images),
         script="\n".join((folder / name).read_text(encoding="utf-8") for name in _SCRIPTS),
         style=(folder / "explorer.css").read_text(encoding="utf-8"),
+    )
+
+
+def _left_out(able: list[RunResults], runs: int, images: int) -> str:
+    """What `able` runs have that the first `runs` of them with `images` each leave out."""
+    most = max((len(run.maps["explorer_image"]) for run in able[:runs]), default=0)
+    parts = []
+    if images < most:
+        parts.append(f"{images} of {most} images of each run are shown")
+    if names := [run.name for run in able[runs:]]:
+        parts.append(f"not shown: {', '.join(names)}")
+    if not parts:
+        return ""
+    text = "; ".join(parts)
+    return (
+        f"{text[0].upper()}{text[1:]}. The explorer takes {BUDGET_BYTES // 10**6} MB at most and "
+        f"{MOST_RUNS} runs, so that this page opens at once; all arrays are in "
+        "artifacts/RUN/attention_maps.npz, and a smaller attention.image_size_px leaves room for "
+        "more."
     )
 
 
@@ -68,7 +93,10 @@ def _run(run: RunResults, images: int) -> dict[str, Any]:
     cells = maps["explorer_teacher_similarity"].shape[-1]
     return {
         "name": run.name,
-        "models": [f"{run.kind} teacher" if run.trained else "Given weights", "Random init"],
+        "models": [
+            f"{run.kind} teacher" if run.trained else GIVEN.capitalize(),
+            RANDOM_INIT.capitalize(),
+        ],
         "heads": maps["explorer_teacher_attention"].shape[1],
         "grid": int(np.sqrt(cells)),
         "sizePx": int(maps["explorer_image_size_px"]),

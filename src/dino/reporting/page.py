@@ -9,12 +9,14 @@ import jinja2
 
 from dino.reporting import graph
 from dino.reporting.explorer import explorer
+from dino.reporting.kinds import RANDOM_INIT, RAW_PIXELS
 from dino.reporting.origin import origins
 from dino.reporting.picture import Picture
 from dino.reporting.results import Group, Results
 from dino.reporting.scores import Scores
-from dino.reporting.summary import DECIMALS, difference, scores_of_group
+from dino.reporting.summary import DECIMALS, scores_of_group
 from dino.reporting.table import MINUS, NOT_MEASURED, Table
+from dino.reporting.verdict import in_words
 
 _COLUMN_PX, _ROW_PX, _BOX_PX = 152, 54, (110, 36)
 
@@ -51,13 +53,32 @@ def page(
         dataset=summary["dataset"],
         groups=[group.label for group in results.groups],
         runs=len(results.runs),
-        tables={table.name: table for table in tables if table.name not in published},
+        tables={
+            table.name: table
+            for table in tables
+            if table.name not in published and table.absent is None
+        },
+        absent=[
+            *(f"{_title(p.name)}: {p.caption}" for p in pictures if p.is_words),
+            *(f"{_title(table.name)}: {table.absent}" for table in tables if table.absent),
+        ],
+        any_trained=results.any_trained,
+        not_trained=results.not_trained,
         paper=[table for table in published.values() if table.frame["ours"].notna().any()],
-        pictures=[(picture, base64.b64encode(picture.svg).decode("ascii")) for picture in pictures],
+        pictures=[
+            (picture, base64.b64encode(picture.svg).decode("ascii"))
+            for picture in pictures
+            if not picture.is_words
+        ],
         workflow=_workflow(),
         explorer=explorer(results),
         origins=origins(provenance),
     )
+
+
+def _title(name: str) -> str:
+    """The name of a figure or a table as a heading has it."""
+    return name.replace("_", " ").capitalize()
 
 
 def headline(results: Results, summary: dict[str, Any], group: Group) -> str:
@@ -70,8 +91,8 @@ def headline(results: Results, summary: dict[str, Any], group: Group) -> str:
     of_seeds = f" (mean of {seeds} seeds)" if seeds > 1 else ""
     parts = [
         f"{classifier} top-1 {_percent(scores[key])}, "
-        f"{_points(scores[key], random_init[key])} random init, "
-        f"{_points(scores[key], raw_pixels[key])} raw pixels"
+        f"{in_words(scores, random_init, key, _seeds(summary, group, key))} random init, "
+        f"{in_words(scores, raw_pixels, key, _seeds(summary, group, key))} raw pixels"
         for classifier, key in (("k-NN", "knn_top1"), ("linear", "linear_top1"))
         if scores[key] is not None
     ]
@@ -79,24 +100,19 @@ def headline(results: Results, summary: dict[str, Any], group: Group) -> str:
 
 
 def tiles(results: Results, summary: dict[str, Any], group: Group) -> tuple[Tile, ...]:
-    """The three numbers of `group` that matter most, each beside its baselines."""
+    """The numbers of `group` that matter most, each beside its baselines; those there are."""
     scores, random_init, raw_pixels = _compared(summary, group)
     boxes = summary["baselines"]
-    references: dict[str, tuple[str, dict[str, float | None]]] = {
-        "knn_top1": (
-            f"k-NN top-1, k = {results.headline}",
-            {"random init": random_init["knn_top1"], "raw pixels": raw_pixels["knn_top1"]},
-        ),
-        "linear_top1": (
-            "Linear top-1, last epoch",
-            {"random init": random_init["linear_top1"], "raw pixels": raw_pixels["linear_top1"]},
-        ),
+    classified = {RANDOM_INIT: random_init, RAW_PIXELS: raw_pixels}
+    references: dict[str, tuple[str, dict[str, Scores]]] = {
+        "knn_top1": (f"k-NN top-1, k = {results.headline}", classified),
+        "linear_top1": ("Linear top-1, last epoch", classified),
         "attention_jaccard": (
             "Jaccard of the attention masks",
             {
-                "random init": random_init["attention_jaccard"],
-                "centre box": boxes["centre_box"]["attention_jaccard"],
-                "Otsu": boxes["otsu"]["attention_jaccard"],
+                RANDOM_INIT: random_init,
+                "centre box": boxes["centre_box"],
+                "Otsu": boxes["otsu"],
             },
         ),
     }
@@ -106,13 +122,19 @@ def tiles(results: Results, summary: dict[str, Any], group: Group) -> tuple[Tile
             value=_percent(scores[key]),
             comparisons=_interval(scores, key)
             + tuple(
-                f"{_points(scores[key], value)} {name} ({_percent(value)})"
-                for name, value in baselines.items()
-                if scores[key] is not None and value is not None
+                f"{in_words(scores, baseline, key, _seeds(summary, group, key))} {name} "
+                f"({_percent(baseline[key])})"
+                for name, baseline in baselines.items()
+                if baseline[key] is not None
             ),
         )
         for key, (label, baselines) in references.items()
+        if scores[key] is not None
     )
+
+
+def _seeds(summary: dict[str, Any], group: Group, key: str) -> list[float | None]:
+    return [summary["runs"][run.name][key] for run in group.runs]
 
 
 def _interval(scores: Scores, key: str) -> tuple[str, ...]:
@@ -137,15 +159,6 @@ def _percent(value: float | None) -> str:
     if value is None:
         return NOT_MEASURED
     return f"{value:.{DECIMALS}f} %".replace("-", MINUS)
-
-
-def _points(score: float | None, baseline: float | None) -> str:
-    points = difference(score, baseline)
-    if points is None:
-        return "not compared with"
-    if points == 0:
-        return "equal to"
-    return f"{abs(points):.{DECIMALS}f} points {'above' if points > 0 else 'below'}"
 
 
 def _workflow() -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A figure as files and words, and the look that all figures share."""
 
 import io
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 
 DPI = 150
 WIDTH_IN = 10.0
-BLUE, ORANGE, GREEN, *_ = sns.color_palette("colorblind").as_hex()
+BLUE, ORANGE, GREEN, _, PURPLE, *_ = sns.color_palette("colorblind").as_hex()
 
 _STYLE: Any = {
     **sns.axes_style("whitegrid"),
@@ -23,6 +24,8 @@ _STYLE: Any = {
     "axes.edgecolor": "0.6",
     "grid.color": "0.9",
     "legend.frameon": False,
+    # names are literal: a dollar begins no formula
+    "text.parse_math": False,
     # equal inputs give equal bytes: the ids of elements come from this instead of chance
     "svg.hashsalt": "dino",
 }
@@ -38,6 +41,8 @@ class Picture:
     """What a reader who cannot see the figure should know."""
     png: bytes
     svg: bytes
+    is_words: bool = False
+    """Whether there is nothing to draw, and the files hold the caption alone."""
 
 
 @contextmanager
@@ -49,15 +54,26 @@ def house_style() -> Iterator[None]:
         yield
 
 
-def picture(figure: Figure, *, name: str, caption: str, alternative: str) -> Picture:
+def picture(
+    figure: Figure, *, name: str, caption: str, alternative: str, is_words: bool = False
+) -> Picture:
     """`figure` rendered as PNG and SVG, without dates or versions in them."""
     return Picture(
         name=name,
         caption=caption,
         alternative=alternative,
+        is_words=is_words,
         png=_render(figure, "png", {"Software": None}),
         svg=_render(figure, "svg", {"Date": None, "Creator": None}),
     )
+
+
+def words(name: str, text: str) -> Picture:
+    """What stands in the place of a figure that has nothing to show: why."""
+    lines = textwrap.wrap(text, width=110)
+    figure = Figure(figsize=(WIDTH_IN, 0.6 + 0.2 * len(lines)), layout="constrained")
+    figure.text(0.5, 0.5, "\n".join(lines), ha="center", va="center")
+    return picture(figure, name=name, caption=text, alternative=text, is_words=True)
 
 
 def palette(names: tuple[str, ...]) -> dict[str, Any]:

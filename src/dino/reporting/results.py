@@ -1,23 +1,12 @@
 """Everything that the evaluations measured, as read from the result files."""
 
-import zlib
-from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
+from typing import Any
 
-import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dino.core.artifacts import read_json
-from dino.core.errors import DinoError
-from dino.core.paths import Project
-from dino.reporting.graph import PER_RUN, PROJECT_STAGES
-
-if TYPE_CHECKING:
-    from dino.core.configuration.parameters import Run
+from dino.reporting.kinds import random_init_is, source_of, teacher_kind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +29,8 @@ class RunResults:
     robustness: dict[str, Any]
     maps: dict[str, NDArray[Any]]
     """attention_maps.npz."""
+    weights: dict[str, Any] | None = None
+    """Where the teacher is from, as `architectures.NAME.weights` has it; None if trained here."""
 
     @property
     def variant_name(self) -> str:
@@ -54,7 +45,7 @@ class RunResults:
     @property
     def kind(self) -> str:
         """What made the teacher, as tables name it."""
-        return "DINO" if self.trained else "given weights"
+        return teacher_kind(self.trained)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,8 +128,33 @@ class Results:
     @property
     def not_trained(self) -> str:
         """A sentence that names the runs which were evaluated alone; empty without any."""
-        names = [run.name for run in self.runs if not run.trained]
+        names = [
+            run.name + (f" ({source_of(run.weights)})" if run.weights else "")
+            for run in self.runs
+            if not run.trained
+        ]
         return f" Not trained here: {', '.join(names)}." if names else ""
+
+    @property
+    def any_trained(self) -> bool:
+        """Whether some teacher was trained here."""
+        return any(run.trained for run in self.runs)
+
+    @property
+    def random_init_is(self) -> str:
+        """What random init is, in words, beside these teachers."""
+        return random_init_is(all(run.trained for run in self.runs))
+
+    def reason(self, stage: str) -> str | None:
+        """Why `stage` measured nothing in any run; None where it did in some."""
+        reasons = [getattr(run, stage).get("reason") for run in self.runs]
+        return None if None in reasons else str(reasons[0])
+
+    def measured(self, stage: str) -> dict[str, Any]:
+        """What `stage` measured of the first run that it measured anything of."""
+        found = (getattr(run, stage) for run in self.runs)
+        first: dict[str, Any] = next(result for result in found if "reason" not in result)
+        return first
 
     @property
     def headline(self) -> str:
@@ -151,65 +167,4 @@ class Results:
     @property
     def no_accuracies(self) -> str | None:
         """Why no accuracy was measured; None where accuracies were."""
-        reason = self.runs[0].knn.get("reason")
-        return None if reason is None else str(reason)
-
-
-def read_results(project: Project, runs: Iterable["Run"]) -> Results:
-    """The results of `runs` and of the baselines; raises `DinoError` when one is missing."""
-    return Results(
-        dataset=read_json(project.data / "dataset.json"),
-        baselines=read_json(project.results / "baselines.json"),
-        runs=tuple(_read_run(project, run) for run in runs),
-    )
-
-
-def _read_run(project: Project, run: "Run") -> RunResults:
-    paths = project.run(run.name)
-    return RunResults(
-        name=run.name,
-        architecture=run.architecture,
-        variant=run.variant,
-        seed=run.seed,
-        log=_read_log(paths.training_log),
-        knn=read_json(paths.result("knn")),
-        linear=read_json(paths.result("linear")),
-        linear_paper=read_json(paths.result("linear_paper")),
-        low_shot=read_json(paths.result("low_shot")),
-        attention=read_json(paths.result("attention")),
-        class_map=read_json(paths.result("class_map")),
-        finetune=read_json(paths.result("finetune")),
-        robustness=read_json(paths.result("robustness")),
-        maps=_read_maps(paths.attention_maps),
-    )
-
-
-def read_provenance(project: Project, runs: Iterable["Run"]) -> dict[str, Any]:
-    """The provenance of every stage: prepare, baselines, and each run's own stages by name."""
-    merged: dict[str, Any] = {
-        stage: read_json(project.provenance(stage)) for stage in PROJECT_STAGES
-    }
-    merged["runs"] = {
-        run.name: {stage: read_json(project.run(run.name).provenance(stage)) for stage in PER_RUN}
-        for run in runs
-    }
-    return merged
-
-
-def _read_log(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_csv(path)
-    except FileNotFoundError:
-        raise DinoError(f"{path}: not found; run the stage that makes it") from None
-    except ValueError:
-        raise DinoError(f"{path}: not a table; delete it and run pretrain again") from None
-
-
-def _read_maps(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return dict(archive)
-    except FileNotFoundError:
-        raise DinoError(f"{path}: not found; run the stage that makes it") from None
-    except (ValueError, OSError, EOFError, BadZipFile, zlib.error):
-        raise DinoError(f"{path}: damaged; delete it and run attention again") from None
+        return self.reason("knn")

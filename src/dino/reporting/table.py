@@ -1,16 +1,38 @@
 """A table as CSV, Markdown and LaTeX."""
 
+import re
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
+from dino.reporting.labels import one_line
 from dino.reporting.summary import DECIMALS
 
 NOT_MEASURED = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
-_LATEX = {MINUS: "$-$", NOT_MEASURED: "--", "\N{PLUS-MINUS SIGN}": r"$\pm$"}
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    **{sign: f"\\{sign}" for sign in "{}$&%#_"},
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    MINUS: "$-$",
+    NOT_MEASURED: "--",
+    "\N{PLUS-MINUS SIGN}": r"$\pm$",
+    "\N{HORIZONTAL ELLIPSIS}": r"\ldots{}",
+    "\N{MULTIPLICATION SIGN}": r"$\times$",
+}
+_MARKUP = re.compile(
+    r"[\\`*|<$~]|(?<![A-Za-z0-9_])_|_(?![A-Za-z0-9_])|\](?=[(\[:])|&(?=#?\w+;)|!(?=\[)"
+)
+"""What Markdown would take for more than letters."""
+
+_NEEDS_UNICODE = "% Letters beyond ASCII: XeLaTeX or LuaLaTeX, with a font that has them."
 
 ENDS = ("low", "high")
 """Of an interval."""
@@ -28,6 +50,8 @@ class Table:
     frame: pd.DataFrame
     decimals: Mapping[str, int] = field(default_factory=dict)
     """Of the columns that have others than DECIMALS."""
+    absent: str | None = None
+    """Why there is nothing in it; None where there is."""
 
     def csv(self) -> str:
         """Comma-separated values under the columns' names; what was not measured is empty."""
@@ -37,28 +61,41 @@ class Table:
         return frame.to_csv(index=False, float_format=f"%.{DECIMALS}f", lineterminator="\n")
 
     def markdown(self) -> str:
-        """A GitHub table with its caption below."""
+        """A GitHub table with its caption below; the reason alone where there is nothing."""
+        if self.absent is not None:
+            return f"{markdown_text(self.absent)}\n"
         rule = ["---:" if number else ":---" for number in self.numeric()]
-        cells = [[cell.replace("|", "\\|") for cell in row] for row in self.rows()]
-        lines = ["| " + " | ".join(row) + " |" for row in (self.header(), rule, *cells)]
-        return "\n".join([*lines, "", self.caption, ""])
+        header, *cells = (
+            [markdown_text(cell) for cell in row] for row in (self.header(), *self.rows())
+        )
+        lines = ["| " + " | ".join(row) + " |" for row in (header, rule, *cells)]
+        return "\n".join([*lines, "", markdown_text(self.caption), ""])
 
     def latex(self) -> str:
-        """A `table` for the package booktabs, labelled `tab:` and its name."""
-        text = pd.DataFrame(self.rows(), columns=pd.Index(self.header())).to_latex(
+        """A `table` for the package booktabs, labelled `tab:` and its name.
+
+        Where there is nothing in it, a comment.
+        """
+        if self.absent is not None:
+            return f"% {one_line(self.absent)}\n"
+        header, *cells = (
+            [latex_text(cell) for cell in row] for row in (self.header(), *self.rows())
+        )
+        text: str = pd.DataFrame(cells, columns=pd.Index(header)).to_latex(
             index=False,
-            escape=True,
+            escape=False,
             column_format="".join("r" if number else "l" for number in self.numeric()),
-            caption=self.caption.replace("%", "\\%").replace("_", "\\_"),
+            caption=latex_text(self.caption),
             label=f"tab:{self.name}",
             position="tbp",
         )
-        for sign, command in _LATEX.items():
-            text = text.replace(sign, command)
-        return text
+        return text if text.isascii() else f"{_NEEDS_UNICODE}\n{text}"
 
     def header(self) -> list[str]:
-        """The headings, in the order of the columns; an interval has none of its own."""
+        """The headings, in the order of the columns.
+
+        An interval has none of its own, and what no row has is left out.
+        """
         return [self.headings[name] for name in self._shown()]
 
     def rows(self) -> list[list[str]]:
@@ -86,7 +123,29 @@ class Table:
     def _shown(self) -> list[str]:
         names = [str(name) for name in self.frame]
         beside = {f"{name}_{what}" for name in names for what in BESIDE}
-        return [name for name in names if name not in beside]
+        return [name for name in names if name not in beside and self.frame[name].notna().any()]
+
+
+def markdown_text(text: str) -> str:
+    """`text` in one line, every character literal on GitHub."""
+    return _MARKUP.sub(r"\\\g<0>", one_line(text))
+
+
+def latex_text(text: str) -> str:
+    """`text` in one line, every character literal in LaTeX."""
+    return "".join(_LATEX.get(character, character) for character in one_line(text))
+
+
+def nothing(name: str, reason: str, columns: Mapping[str, str]) -> Table:
+    """A table without a row: what it would hold was not measured, for a reason."""
+    sentence = f"Not measured: {reason}."
+    return Table(
+        name=name,
+        caption=sentence,
+        headings=columns,
+        frame=pd.DataFrame(columns=pd.Index(list(columns))),
+        absent=sentence,
+    )
 
 
 def frame(

@@ -5,25 +5,31 @@ from typing import TYPE_CHECKING
 from dino.core.artifacts import read_json, write_json, write_text
 from dino.core.paths import TEACHER, Project
 from dino.core.provenance import Stopwatch, provenance
+from dino.reporting.agreement import ensure_agreement
 from dino.reporting.card import CardInputs, model_card
+from dino.reporting.forms import read_record, read_result
 
 if TYPE_CHECKING:
     from dino.core.configuration.parameters import Parameters, Run
+
+_DESCRIBED = ("pretrain", "export", "knn", "linear", "attention")
+"""The stages whose results the card holds."""
 
 
 def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
     """Write artifacts/RUN/teacher/README.md."""
     stopwatch = Stopwatch()
     paths = project.run(run.name)
+    ensure_agreement(project, parameters, [run], _DESCRIBED)
     inputs = CardInputs(
         run=run.name,
-        dataset=read_json(project.data / "dataset.json"),
+        dataset=read_result(project.data / "dataset.json"),
         model=read_json(paths.model(TEACHER) / "config.json"),
-        knn=read_json(paths.result("knn")),
-        linear=read_json(paths.result("linear")),
-        attention=read_json(paths.result("attention")),
-        pretrain=read_json(paths.provenance("pretrain")),
-        export=read_json(paths.provenance("export")),
+        knn=read_result(paths.result("knn")),
+        linear=read_result(paths.result("linear")),
+        attention=read_result(paths.result("attention")),
+        pretrain=read_record(paths.provenance("pretrain")),
+        export=read_record(paths.provenance("export")),
     )
     write_text(paths.model(TEACHER) / "README.md", model_card(inputs))
     write_json(

@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING
 
 from dino.core.artifacts import replacing, write_json, write_text
 from dino.core.paths import Project
+from dino.reporting.agreement import ensure_agreement
 from dino.reporting.figures.catalogue import all_pictures
 from dino.reporting.page import page
-from dino.reporting.results import read_provenance, read_results
+from dino.reporting.reading import read_provenance, read_results
 from dino.reporting.summary import summarise
 from dino.reporting.tables.catalogue import all_tables, timed_tables
 
@@ -17,9 +18,12 @@ if TYPE_CHECKING:
 def execute(project: Project, parameters: "Parameters") -> None:
     """Write everything below results/ that covers all runs.
 
+    Raises `DinoError` where results do not belong together, or are not of the form they should be.
+
     It is a function of the result files and params.yaml: run again, it writes the same bytes.
     """
     runs = parameters.all_runs()
+    ensure_agreement(project, parameters, runs)
     results = read_results(project, runs)
     provenance = read_provenance(project, runs)
     summary = summarise(results)

@@ -12,7 +12,7 @@ from dino.core.configuration.parameters import read_parameters
 from dino.core.paths import MODELS, Project
 from dino.core.provenance import plain
 from dino.reporting.graph import PER_RUN
-from dino.reporting.results import read_provenance, read_results
+from dino.reporting.reading import read_provenance, read_results
 from dino.reporting.summary import summarise
 from dino.reporting.tables.catalogue import all_tables
 

@@ -11,7 +11,8 @@ from dino.core.configuration.parameters import read_parameters
 from dino.core.paths import Project
 from dino.reporting.figures.catalogue import all_pictures
 from dino.reporting.graph import PER_RUN
-from dino.reporting.results import Results, read_results
+from dino.reporting.reading import read_results
+from dino.reporting.results import Results
 from dino.reporting.scores import stage_of
 from dino.reporting.summary import summarise
 from dino.reporting.tables.catalogue import all_tables

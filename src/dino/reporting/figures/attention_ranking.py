@@ -7,7 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from dino.reporting.picture import WIDTH_IN, Picture, picture
+from dino.core.paths import TEACHER
+from dino.reporting.figures.attention_maps import class_labels
+from dino.reporting.picture import WIDTH_IN, Picture, picture, words
 from dino.reporting.results import Results
 
 NAME = "attention_ranking"
@@ -20,21 +22,19 @@ def attention_ranking(results: Results) -> Picture:
     """Images, truth, masks and Jaccard index, best first, for the first run that has any."""
     shown = next((run for run in results.runs if len(run.maps["ranked_image"])), None)
     if shown is None:
-        figure = Figure(figsize=(WIDTH_IN, 1), layout="constrained")
-        text = "No run has attention masks by the paper's protocol to rank."
-        figure.text(0.5, 0.5, text, ha="center", va="center")
-        return picture(figure, name=NAME, caption=text, alternative=text)
+        return words(NAME, f"No attention masks to rank: {_why_none(results)}.")
     maps, images = shown.maps, shown.attention["protocol"]["images"]
     scores = maps["ranked_jaccard"]
     mass = shown.attention["headline"].partition("@")[2]
+    classes = class_labels(results, maps["ranked_class_name"])
     return picture(
-        _draw(maps),
+        _draw(maps, classes.drawn),
         name=NAME,
         caption=(
             f"The test images on which the attention masks of {shown.name} are best, about the "
             f"median, and worst, of {images}, by the paper's protocol with {100 * float(mass):g} "
             "% of the mass: the image, the ground truth (grey: void), and the mask of the image's "
-            "best head, with rank and Jaccard index."
+            f"best head, with rank and Jaccard index.{classes.note}"
         ),
         alternative=(
             f"Grid of {len(scores)} test images with ground truth and attention mask, in the order "
@@ -43,7 +43,13 @@ def attention_ranking(results: Results) -> Picture:
     )
 
 
-def _draw(maps: dict[str, NDArray[Any]]) -> Figure:
+def _why_none(results: Results) -> str:
+    reasons = [run.attention[TEACHER]["reason"] for run in results.runs]
+    known = dict.fromkeys(reason for reason in reasons if reason)
+    return "; ".join(known) or "the paper's protocol is not among attention.protocols"
+
+
+def _draw(maps: dict[str, NDArray[Any]], drawn: dict[str, str]) -> Figure:
     count = len(maps["ranked_image"])
     rows = -(-count // PER_ROW)
     figure = Figure(figsize=(WIDTH_IN, 0.4 + 1.35 * rows))
@@ -60,7 +66,7 @@ def _draw(maps: dict[str, NDArray[Any]]) -> Figure:
         for position, kind in enumerate(_KINDS):
             x = left + column * (len(_KINDS) * (cell + gap) + between) + position * (cell + gap)
             axes = figure.add_axes((x, bottom, cell, side), xticks=[], yticks=[])
-            _show(axes, maps, i, kind)
+            _show(axes, maps, i, kind, drawn)
             if row == 0:
                 axes.set_title(kind, fontsize="small", fontweight="normal", loc="center", pad=4)
             if column == position == 0:
@@ -68,10 +74,13 @@ def _draw(maps: dict[str, NDArray[Any]]) -> Figure:
     return figure
 
 
-def _show(axes: Axes, maps: dict[str, NDArray[Any]], i: int, kind: str) -> None:
+def _show(
+    axes: Axes, maps: dict[str, NDArray[Any]], i: int, kind: str, drawn: dict[str, str]
+) -> None:
     if kind == "image":
         axes.imshow(maps["ranked_image"][i], interpolation="nearest")
-        axes.set_xlabel(str(maps["ranked_class_name"][i]), fontsize="x-small", labelpad=2)
+        name = str(maps["ranked_class_name"][i])
+        axes.set_xlabel(drawn.get(name, ""), fontsize="x-small", labelpad=2)
     elif kind == "ground truth":
         truth = maps["ranked_truth"][i]
         # objects white, void grey

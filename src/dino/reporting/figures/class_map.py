@@ -9,8 +9,9 @@ from matplotlib.lines import Line2D
 from scipy.cluster.hierarchy import dendrogram
 
 from dino.core.paths import TEACHER
-from dino.reporting.picture import BLUE, WIDTH_IN, Picture, palette, picture
-from dino.reporting.results import Results, RunResults
+from dino.reporting.labels import Labels, labels
+from dino.reporting.picture import BLUE, WIDTH_IN, Picture, palette, picture, words
+from dino.reporting.results import Results
 
 NAME = "class_map"
 
@@ -19,37 +20,54 @@ def class_map(results: Results) -> Picture:
     """The classes of the first run, in the colours of their superclasses."""
     run = results.runs[0]
     if TEACHER not in run.class_map:
-        return _words(f"No map of the classes: {run.class_map['reason']}.")
+        return words(NAME, f"No map of the classes: {run.class_map['reason']}.")
     scores = run.class_map[TEACHER]
     if not scores["linkage"]:
-        return _words("No map of the classes: the data set has one.")
-    colours = _colours(run.class_map)
-    spearman = scores["spearman"]
-    number = (
-        f"no number ({scores['spearman_reason']})"
-        if spearman is None
-        else f"Spearman correlation of the distances with the superclasses {spearman:.2f} "
-        f"(at most {scores['spearman_highest']:.2f})"
-    )
+        return words(NAME, f"No map of the classes: {_why_none(scores)}.")
+    classes = labels(run.class_map["classes"])
+    superclasses = labels(list(dict.fromkeys(run.class_map["superclass_of"] or ())))
     return picture(
-        _draw(run, colours),
+        _draw(run.class_map, classes, superclasses),
         name=NAME,
         caption=(
             f"The classes by the mean of {run.name}'s [CLS] features on {run.class_map['split']}. "
             "Left: PCA and t-SNE of the means, whose axes have no meaning. Right: average-linkage "
-            f"clustering of their cosine distances; {number}."
+            f"clustering of their cosine distances; {_number(scores)}.{_left_out(scores)}"
+            f"{classes.note}{superclasses.note}"
         ),
         alternative=(
-            f"Scatter plot and dendrogram of {len(run.class_map['classes'])} classes; {number}. In "
-            f"the dendrogram's order: {', '.join(_order(run.class_map))}."
+            f"Scatter plot and dendrogram of {len(_placed(run.class_map))} classes; "
+            f"{_number(scores)}. In the dendrogram's order: {', '.join(_order(run.class_map))}."
         ),
     )
 
 
-def _words(text: str) -> Picture:
-    figure = Figure(figsize=(WIDTH_IN, 1), layout="constrained")
-    figure.text(0.5, 0.5, text, ha="center", va="center")
-    return picture(figure, name=NAME, caption=text, alternative=text)
+def _why_none(scores: dict[str, Any]) -> str:
+    if scores["left_out"]:
+        return "fewer than two classes have a mean feature that is not zero"
+    return "the data set has one"
+
+
+def _number(scores: dict[str, Any]) -> str:
+    """The correlation with its interval, in words."""
+    if scores["spearman"] is None:
+        return f"no number ({scores['spearman_reason']})"
+    interval = scores["spearman_interval"]
+    bounds = f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else ""
+    return (
+        f"Spearman correlation of the distances with the superclasses {scores['spearman']:.2f}"
+        f"{bounds} (at most {scores['spearman_highest']:.2f})"
+    )
+
+
+def _left_out(scores: dict[str, Any]) -> str:
+    reasons = [f"{name} ({reason})" for name, reason in scores["left_out"].items()]
+    return f" Left out: {', '.join(reasons)}." if reasons else ""
+
+
+def _placed(result: dict[str, Any]) -> list[str]:
+    """The classes that the clustering knows, in its order."""
+    return [name for name in result["classes"] if name not in result[TEACHER]["left_out"]]
 
 
 def _colours(result: dict[str, Any]) -> dict[str, Any]:
@@ -63,28 +81,30 @@ def _colours(result: dict[str, Any]) -> dict[str, Any]:
 
 def _order(result: dict[str, Any]) -> list[str]:
     tree = dendrogram(np.array(result[TEACHER]["linkage"]), no_plot=True)
-    return [str(result["classes"][leaf]) for leaf in tree["leaves"]]
+    return [_placed(result)[leaf] for leaf in tree["leaves"]]
 
 
-def _draw(run: RunResults, colours: dict[str, Any]) -> Figure:
-    classes = run.class_map["classes"]
-    height = min(30.0, max(4.5, 1 + 0.2 * len(classes)))
+def _draw(result: dict[str, Any], classes: Labels, superclasses: Labels) -> Figure:
+    height = min(30.0, max(4.5, 1 + 0.2 * len(result["classes"])))
     figure = Figure(figsize=(WIDTH_IN, height), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1.2, 1))
-    _draw_map(left, run.class_map, colours)
-    _draw_tree(right, run.class_map, colours)
-    groups = run.class_map["superclass_of"]
-    if groups is not None:
-        of_group = {group: colours[name] for name, group in zip(classes, groups, strict=True)}
+    colours = _colours(result)
+    _draw_map(left, result, colours, classes.drawn)
+    _draw_tree(right, result, colours, classes.drawn)
+    if result["superclass_of"] is not None:
+        of_group = dict(zip(result["superclass_of"], colours.values(), strict=True))
         handles = [
-            Line2D([], [], color=colour, marker="o", linestyle="", label=group)
-            for group, colour in of_group.items()
+            Line2D([], [], color=colour, marker="o", linestyle="") for colour in of_group.values()
         ]
-        figure.legend(handles=handles, loc="outside lower center", ncols=min(6, len(handles)))
+        texts = [superclasses.drawn[group] for group in of_group]
+        columns = max(1, min(6, len(texts), 110 // max(map(len, texts))))
+        figure.legend(handles, texts, loc="outside lower center", ncols=columns)
     return figure
 
 
-def _draw_map(axes: Axes, result: dict[str, Any], colours: dict[str, Any]) -> None:
+def _draw_map(
+    axes: Axes, result: dict[str, Any], colours: dict[str, Any], drawn: dict[str, str]
+) -> None:
     axes.set_title("t-SNE of the class means")
     axes.set(xticks=[], yticks=[])
     places = result[TEACHER]["coordinates"]
@@ -92,31 +112,38 @@ def _draw_map(axes: Axes, result: dict[str, Any], colours: dict[str, Any]) -> No
         reason = result[TEACHER]["coordinates_reason"]
         axes.text(0.5, 0.5, reason, ha="center", va="center", transform=axes.transAxes, wrap=True)
         return
-    for name, (x, y) in zip(result["classes"], places, strict=True):
+    known = [(name, at) for name, at in zip(result["classes"], places, strict=True) if at]
+    middle = np.mean([x for _, (x, _) in known])
+    for name, (x, y) in known:
         axes.plot(x, y, "o", color=colours[name])
+        # towards the middle, where there is room
+        side = 1 if x <= middle else -1
         axes.annotate(
-            name,
+            drawn[name],
             (x, y),
-            xytext=(6, 0),
+            xytext=(6 * side, 0),
             textcoords="offset points",
+            ha="left" if side > 0 else "right",
             va="center",
             fontsize="small" if len(places) <= 30 else "xx-small",
         )
     axes.margins(0.15)
 
 
-def _draw_tree(axes: Axes, result: dict[str, Any], colours: dict[str, Any]) -> None:
+def _draw_tree(
+    axes: Axes, result: dict[str, Any], colours: dict[str, Any], drawn: dict[str, str]
+) -> None:
     dendrogram(
         np.array(result[TEACHER]["linkage"]),
-        labels=result["classes"],
+        labels=[drawn[name] for name in _placed(result)],
         orientation="left",
         color_threshold=0,
         above_threshold_color="0.4",
         leaf_font_size=9 if len(colours) <= 30 else 5,
         ax=axes,
     )
-    for label in axes.get_yticklabels():
-        label.set_color(colours[label.get_text()])
+    for label, name in zip(axes.get_yticklabels(), _order(result), strict=True):
+        label.set_color(colours[name])
     axes.grid(False)
     axes.set_title("Dendrogram")
     axes.set_xlabel("cosine distance")

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dino.reporting.figures.training_curves import reference_line, thinned
-from dino.reporting.picture import BLUE, GREEN, ORANGE, WIDTH_IN, Picture, picture
+from dino.reporting.picture import BLUE, GREEN, ORANGE, WIDTH_IN, Picture, picture, words
 from dino.reporting.results import Results, RunResults
 
 NAME = "collapse"
@@ -82,6 +82,8 @@ def _curves(axes: Axes, runs: list[RunResults], column: str) -> None:
             alpha=0.85,
             errorbar=None,
             label=label,
+            # a line needs two points
+            marker="o" if len(curve) < 2 else None,
             legend=False,
             ax=axes,
         )
@@ -102,7 +104,5 @@ def _in_words(run: RunResults) -> str:
 
 
 def _nothing(results: Results) -> Picture:
-    text = f"None of these variants was trained here: {', '.join(VARIANTS)}."
-    figure = Figure(figsize=(WIDTH_IN, 1), layout="constrained")
-    figure.text(0.5, 0.5, text, ha="center", va="center")
-    return picture(figure, name=NAME, caption=text + results.not_trained, alternative=text)
+    text = f"No collapse to look for: none of {', '.join(VARIANTS)} was trained here."
+    return words(NAME, text + results.not_trained)

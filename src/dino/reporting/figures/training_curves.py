@@ -9,9 +9,10 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dino.reporting.picture import GREEN, WIDTH_IN, Picture, palette, picture
+from dino.reporting.picture import GREEN, WIDTH_IN, Picture, palette, picture, words
 from dino.reporting.results import Results, RunResults
 
+NAME = "training_curves"
 POINTS_PER_CURVE = 150
 MAX_CURVES = 10
 """What colours tell apart."""
@@ -31,57 +32,63 @@ CURVES = {
 def training_curves(results: Results, summary: dict[str, Any], prototypes: int) -> Picture:
     """Loss, signs of collapse, online k-NN, learning rate and gradients over the epochs."""
     trained, left_out = drawn(results)
+    if not trained:
+        return words(NAME, f"No training to show.{results.not_trained}")
     hue = "group" if len(results.groups) > len(results.architectures) else "architecture"
     names = tuple(dict.fromkeys(_label(run, hue) for run in trained))
     colours = palette(names if hue == "group" else results.architectures)
-    figure = Figure(figsize=(WIDTH_IN, 8.2), layout="constrained")
-    panels = dict(zip(CURVES, figure.subplots(3, 3, sharex=True).flat, strict=True))
+    logged = [name for name in CURVES if any(run.log[name].notna().any() for run in trained)]
+    rows = -(-len(logged) // 3)
+    figure = Figure(figsize=(WIDTH_IN, 0.4 + 2.6 * rows), layout="constrained")
+    grid = list(figure.subplots(rows, 3, squeeze=False).flat)
+    panels = dict(zip(logged, grid, strict=False))
+    for unused in grid[len(logged) :]:
+        unused.set_axis_off()
     for column, axes in panels.items():
         curves = [
             thinned(run.log, column).assign(curve=_label(run, hue), run=run.name) for run in trained
         ]
         _draw(axes, column, pd.concat([pd.DataFrame(), *curves]), colours)
-    handles, labels = panels["loss"].get_legend_handles_labels()
-    if trained:
-        figure.legend(handles, labels, loc="outside lower center", ncols=4)
+    handles, labels = grid[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4)
     for axes in panels.values():
         if legend := axes.get_legend():
             legend.remove()
     _draw_references(panels, summary["baselines"], prototypes, colours)
     return picture(
         figure,
-        name="training_curves",
+        name=NAME,
         caption=(
             "Training telemetry, one line a run. A teacher that collapses shows as an entropy at "
             "ln K (uniform) or as one prototype with a probability of 1 (one-dimensional), with a "
             "KL divergence of 0; features that fall into one point have no spread. The online k-NN "
             "searches part of the training images; the dotted and dashed baselines search all."
             + left_out
+            + _not_logged(logged)
             + results.not_trained
         ),
-        alternative=_curves_in_words(results, trained),
+        alternative=_curves_in_words(trained, len(panels)),
     )
 
 
 def _draw(axes: Axes, column: str, curves: pd.DataFrame, colours: dict[str, Any]) -> None:
     """One panel: a line a run, a colour a curve."""
     title, label = CURVES[column]
-    if curves.empty:
-        axes.text(0.5, 0.5, "not measured", ha="center", transform=axes.transAxes)
-    else:
-        sns.lineplot(
-            curves,
-            x="epoch",
-            y=column,
-            hue="curve",
-            style="curve",
-            units="run",
-            estimator=None,
-            palette=colours,
-            markers=column == "online_knn_top1",
-            linewidth=1.3,
-            ax=axes,
-        )
+    # a line needs two points: without them there is nothing to see but markers
+    is_sparse = column == "online_knn_top1" or bool(curves["run"].value_counts().min() < 2)
+    sns.lineplot(
+        curves,
+        x="epoch",
+        y=column,
+        hue="curve",
+        style="curve",
+        units="run",
+        estimator=None,
+        palette=colours,
+        markers=is_sparse,
+        linewidth=1.3,
+        ax=axes,
+    )
     axes.set(title=title, xlabel="epochs", ylabel=label, xlim=(0, None))
     axes.margins(y=0.12)
 
@@ -91,10 +98,13 @@ def _draw_references(
 ) -> None:
     """What the curves are to be compared with: the uniform distribution, and the baselines."""
     for column in ("loss", "teacher_entropy"):
-        reference_line(
-            panels[column], math.log(prototypes), f"ln {prototypes}: uniform", "0.3", ":"
-        )
-    online = panels["online_knn_top1"]
+        if column in panels:
+            reference_line(
+                panels[column], math.log(prototypes), f"ln {prototypes}: uniform", "0.3", ":"
+            )
+    online = panels.get("online_knn_top1")
+    if online is None:
+        return
     raw_pixels = baselines["raw_pixels"]["knn_val_top1"]
     reference_line(online, raw_pixels, "raw pixels, all images", GREEN, "--")
     random_init = baselines["random_init"]["by_architecture"]
@@ -155,13 +165,16 @@ def reference_line(
     )
 
 
-def _curves_in_words(results: Results, trained: list[RunResults]) -> str:
-    if not trained:
-        return f"Nine empty plots.{results.not_trained}"
+def _not_logged(logged: list[str]) -> str:
+    names = ", ".join(title for name, (title, _) in CURVES.items() if name not in logged)
+    return f" Not measured: {names}." if names else ""
+
+
+def _curves_in_words(trained: list[RunResults], panels: int) -> str:
     run = trained[0]
     first, last = run.log.iloc[0], run.log.iloc[-1]
     return (
-        f"Nine line plots over {last['epoch']:.3g} epochs. {run.name}: the loss goes from "
+        f"{panels} line plots over {last['epoch']:.3g} epochs. {run.name}: the loss goes from "
         f"{first['loss']:.2f} to {last['loss']:.2f} nats, the teacher's entropy from "
         f"{first['teacher_entropy']:.2f} to {last['teacher_entropy']:.2f} nats, the KL divergence "
         f"from {first['kl']:.2f} to {last['kl']:.2f} nats."

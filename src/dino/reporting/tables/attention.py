@@ -5,9 +5,10 @@ from statistics import fmean, stdev
 from typing import Any
 
 from dino.core.paths import RANDOM_INIT, TEACHER
+from dino.reporting.kinds import RANDOM_INIT as RANDOM_INIT_KIND
 from dino.reporting.results import Results
 from dino.reporting.summary import DECIMALS, difference
-from dino.reporting.table import Table, frame, with_deviation
+from dino.reporting.table import Table, frame, nothing, with_deviation
 
 HEADINGS = {
     "mask": "Mask",
@@ -31,6 +32,9 @@ def attention_table(results: Results, summary: dict[str, Any]) -> Table:
 
     The headline's protocol gives a row each its plain name; other variants have no further rows.
     """
+    columns = with_deviation(HEADINGS, "attention_jaccard", results.has_seeds)
+    if reason := _why_none(results):
+        return nothing("attention", reason, columns)
     of_architecture = {
         architecture: [run.attention for run in results.runs if run.architecture == architecture]
         for architecture in results.architectures
@@ -47,7 +51,7 @@ def attention_table(results: Results, summary: dict[str, Any]) -> Table:
             row |= {"minus_random_init": points, "attention_jaccard_sd": _deviation(seeds, key)}
             rows.append(row)
     for architecture, seeds in of_architecture.items():
-        name = f"random-init attention, {architecture}"
+        name = f"{RANDOM_INIT_KIND} attention, {architecture}"
         rows += [_row(name, key, seeds, RANDOM_INIT) for key in _keys(seeds[0])]
     for name, label in (("centre_box", "centre box"), ("otsu", "Otsu's threshold")):
         scores = summary["baselines"][name]
@@ -61,7 +65,6 @@ def attention_table(results: Results, summary: dict[str, Any]) -> Table:
             }
         )
     others = len(results.groups) > len(leading)
-    columns = with_deviation(HEADINGS, "attention_jaccard", results.has_seeds)
     return Table(
         name="attention",
         caption=(
@@ -75,6 +78,13 @@ def attention_table(results: Results, summary: dict[str, Any]) -> Table:
         headings=columns,
         frame=frame(rows, columns, text=("mask", "protocol", "note")),
     )
+
+
+def _why_none(results: Results) -> str | None:
+    """Why no masks were scored; None where some were."""
+    reasons = [run.attention[TEACHER]["reason"] for run in results.runs]
+    reasons += [results.baselines[name].get("reason") for name in ("centre_box", "otsu")]
+    return None if None in reasons else str(reasons[-1])
 
 
 def deviation_sentence(results: Results) -> str:

@@ -2,10 +2,12 @@
 
 from typing import Any
 
-from dino.core.paths import RANDOM_INIT, TEACHER
+from dino.core.paths import MODELS, RANDOM_INIT, TEACHER
+from dino.reporting.kinds import RANDOM_INIT as RANDOM_INIT_KIND
+from dino.reporting.kinds import RAW_PIXELS
 from dino.reporting.results import Results
 from dino.reporting.summary import Scores, scores_of_group
-from dino.reporting.table import Table, frame, with_deviation
+from dino.reporting.table import Table, frame, nothing, with_deviation
 from dino.reporting.tables.attention import deviation_sentence
 
 HEADINGS = {
@@ -20,6 +22,9 @@ HEADINGS = {
 
 def class_map_table(results: Results, summary: dict[str, Any]) -> Table:
     """One row a group, then a row a baseline: rank correlation with the superclasses."""
+    columns = with_deviation(HEADINGS, "class_map_spearman", results.has_seeds)
+    if reason := _why_none(results):
+        return nothing("class_map", reason, columns)
     rows = [
         _row(
             f"{group.kind}, {group.label}",
@@ -32,14 +37,13 @@ def class_map_table(results: Results, summary: dict[str, Any]) -> Table:
     first = results.runs[0].class_map
     baselines = summary["baselines"]
     rows += [
-        _row(f"random init, {architecture}", scores, first, RANDOM_INIT)
+        _row(f"{RANDOM_INIT_KIND}, {architecture}", scores, first, RANDOM_INIT)
         for architecture, scores in baselines["random_init"]["by_architecture"].items()
     ]
     # without labels it has no entry, and the reason is the first run's
     raw_pixels = results.baselines["raw_pixels"].get("class_map")
     measured = first if raw_pixels is None else {TEACHER: raw_pixels}
-    rows.append(_row("raw pixels", baselines["raw_pixels"], measured, TEACHER))
-    columns = with_deviation(HEADINGS, "class_map_spearman", results.has_seeds)
+    rows.append(_row(RAW_PIXELS, baselines["raw_pixels"], measured, TEACHER))
     return Table(
         name="class_map",
         caption=(
@@ -52,6 +56,17 @@ def class_map_table(results: Results, summary: dict[str, Any]) -> Table:
         headings=columns,
         frame=frame(rows, columns, text=("features", "note")),
     )
+
+
+def _why_none(results: Results) -> str | None:
+    """Why no features have a number; None where some have."""
+    if reason := results.reason("class_map"):
+        return reason
+    measured = [run.class_map[model] for run in results.runs for model in MODELS
+                if model in run.class_map]  # fmt: skip
+    measured += [found for found in [results.baselines["raw_pixels"].get("class_map")] if found]
+    reasons = [found["spearman_reason"] for found in measured]
+    return None if None in reasons else str(reasons[0])
 
 
 def _row(features: str, scores: Scores, class_map: dict[str, Any], model: str) -> dict[str, Any]:

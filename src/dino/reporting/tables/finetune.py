@@ -4,7 +4,7 @@ from typing import Any
 
 from dino.reporting.results import Results
 from dino.reporting.summary import Scores, difference, scores_of_group
-from dino.reporting.table import Table, frame, with_intervals
+from dino.reporting.table import Table, frame, nothing, with_intervals
 
 HEADINGS = {
     "start": "Start",
@@ -17,10 +17,13 @@ _SHOWN = with_intervals(HEADINGS, ("finetune_top1",), seeds=True)
 
 def finetune_table(results: Results, summary: dict[str, Any]) -> Table:
     """One row a group, then one an architecture's random weights: the whole network's accuracy."""
+    columns = with_intervals(HEADINGS, ("finetune_top1",), results.has_seeds)
+    if reason := results.reason("finetune"):
+        return nothing("finetune", reason, columns)
     scratch = summary["baselines"]["random_init"]["by_architecture"]
     rows = [
         _row(
-            f"DINO teacher, {group.label}",
+            f"{group.kind}, {group.label}",
             scores_of_group(summary, group),
             scratch[group.architecture],
         )
@@ -30,10 +33,9 @@ def finetune_table(results: Results, summary: dict[str, Any]) -> Table:
         _row(f"from scratch, {architecture}", scores, None)
         for architecture, scores in scratch.items()
     ]
-    columns = with_intervals(HEADINGS, ("finetune_top1",), results.has_seeds)
     return Table(
         name="finetune",
-        caption=_caption(results.runs[0].finetune) + results.over_seeds,
+        caption=_caption(results.measured("finetune")) + results.over_seeds,
         headings=columns,
         frame=frame(rows, columns, text=("start",)),
     )
@@ -47,8 +49,6 @@ def _row(start: str, scores: Scores, scratch: Scores | None) -> dict[str, Any]:
 
 
 def _caption(result: dict[str, Any]) -> str:
-    if result.get("reason"):
-        return f"Not measured: {result['reason']}."
     teacher, scratch = result["teacher"], result["random_init"]
     return (
         f"Accuracy in percent on the test split of the whole network, trained for "

@@ -3,10 +3,11 @@
 from typing import Any
 
 from dino.core.paths import TEACHER
+from dino.reporting.kinds import RANDOM_INIT, RAW_PIXELS
 from dino.reporting.results import Results
 from dino.reporting.scores import Scores, low_shot_name
 from dino.reporting.summary import scores_of_group
-from dino.reporting.table import Table, frame, with_intervals
+from dino.reporting.table import Table, frame, nothing, with_intervals
 
 HEADINGS = {
     "features": "Features",
@@ -20,36 +21,35 @@ HEADINGS = {
 
 def low_shot_table(results: Results, summary: dict[str, Any]) -> Table:
     """A row for each share of labels and each kind of features."""
+    columns = with_intervals(HEADINGS, ("test_top1",), results.has_seeds)
+    if reason := results.reason("low_shot"):
+        return nothing("low_shot", reason, columns)
     baselines = summary["baselines"]
     named: dict[str, Scores] = {
-        **{f"DINO, {g.label}": scores_of_group(summary, g) for g in results.groups},
+        **{f"{g.kind}, {g.label}": scores_of_group(summary, g) for g in results.groups},
         **{
-            f"random init, {architecture}": scores
+            f"{RANDOM_INIT}, {architecture}": scores
             for architecture, scores in baselines["random_init"]["by_architecture"].items()
         },
-        "raw pixels": baselines["raw_pixels"],
+        RAW_PIXELS: baselines["raw_pixels"],
     }
     # every run has the shares of params.yaml; the images drawn do not depend on the features
-    shares = results.runs[0].low_shot.get(TEACHER, {}).get("shares", [])
+    shares = results.measured("low_shot")[TEACHER]["shares"]
     rows = [
         {"features": features} | _row(scores, share)
         for share in shares
         for features, scores in named.items()
     ]
-    columns = with_intervals(HEADINGS, ("test_top1",), results.has_seeds)
-    reason = results.runs[0].low_shot.get("reason")
     return Table(
         name="low_shot",
         caption=(
             "Logistic regression on the features of few labelled training images, drawn several "
             "times in proportion to the classes: accuracy in percent on the test split. Brackets: "
-            "95 % bootstrap interval over the test images. Random init is the same network before "
-            "its first step, the mean over its seeds."
-            + results.over_seeds
-            + (f" Not measured: {reason}." if reason else "")
+            "95 % bootstrap interval over the test images. Random init is "
+            f"{results.random_init_is}, the mean over its seeds.{results.over_seeds}"
         ),
         headings=columns,
-        frame=frame(rows or [{"features": name} for name in named], columns, text=_TEXT),
+        frame=frame(rows, columns, text=_TEXT),
     )
 
 

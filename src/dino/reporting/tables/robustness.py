@@ -5,9 +5,11 @@ from statistics import fmean
 from typing import Any
 
 from dino.core.paths import RANDOM_INIT, TEACHER
+from dino.reporting.kinds import RANDOM_INIT as RANDOM_INIT_KIND
+from dino.reporting.kinds import RAW_PIXELS
 from dino.reporting.results import Results
 from dino.reporting.summary import scores_of_group
-from dino.reporting.table import Table, frame, with_intervals
+from dino.reporting.table import Table, frame, nothing, with_intervals
 
 CORRUPTIONS = {
     "noise": "Noise",
@@ -28,9 +30,12 @@ _SHOWN = with_intervals(HEADINGS, ("robustness_top1",), seeds=True)
 
 def robustness_table(results: Results, summary: dict[str, Any]) -> Table:
     """One row a group, one an architecture's random init, and raw pixels."""
+    columns = with_intervals(HEADINGS, ("robustness_top1",), results.has_seeds)
+    if reason := results.reason("robustness"):
+        return nothing("robustness", reason, columns)
     rows = [
         _row(
-            f"DINO, {group.label}",
+            f"{group.kind}, {group.label}",
             [run.robustness.get(TEACHER) for run in group.runs],
             scores_of_group(summary, group),
         )
@@ -42,13 +47,12 @@ def robustness_table(results: Results, summary: dict[str, Any]) -> Table:
             for run in results.runs
             if run.architecture == architecture
         ]
-        rows.append(_row(f"random init, {architecture}", seeds, scores))
+        rows.append(_row(f"{RANDOM_INIT_KIND}, {architecture}", seeds, scores))
     raw_pixels = results.baselines["raw_pixels"].get("robustness")
-    rows.append(_row("raw pixels", [raw_pixels], summary["baselines"]["raw_pixels"]))
-    columns = with_intervals(HEADINGS, ("robustness_top1",), results.has_seeds)
+    rows.append(_row(RAW_PIXELS, [raw_pixels], summary["baselines"]["raw_pixels"]))
     return Table(
         name="robustness",
-        caption=_caption(results.runs[0].robustness) + results.over_seeds,
+        caption=_caption(results.measured("robustness")) + results.over_seeds,
         headings=columns,
         frame=frame(rows, columns, text=("features",)),
     )
@@ -74,8 +78,6 @@ def _row(
 
 
 def _caption(result: dict[str, Any]) -> str:
-    if result.get("reason"):
-        return f"Not measured: {result['reason']}."
     return (
         f"k-NN top-1 (k = {result['neighbours']}) in percent of {result['images']} test images, "
         "clean and in each corruption: the mean over three severities. The neighbours are clean "

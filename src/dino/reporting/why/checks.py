@@ -6,18 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from dino.core.artifacts import read_json, sha256_of_file
-from dino.core.configuration.parameters import Parameters, read_parameters
+from dino.core.configuration.parameters import read_parameters
 from dino.core.errors import DinoError
 from dino.core.paths import MODELS
-from dino.core.provenance import plain
-from dino.reporting.why.evidence import Evidence, Record
-
-Chain = Mapping[str, Record]
-"""The stages that a result of one run went through, with their provenance."""
-Flat = dict[str, Any]
-"""Values by their dotted names."""
-MISSING = "(none)"
-"""In place of a value that was not recorded then, or is no parameter now."""
+from dino.reporting.recorded import Chain, Flat, differences
+from dino.reporting.why.evidence import Evidence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,28 +81,6 @@ def _compare(
     return Finding(name=found.name, expected=found.expected, text=text, differs=differs)
 
 
-def parameters_of(run: str | None, chain: Chain) -> Flat:
-    """Every resolved parameter that the stages recorded, by its name in params.yaml."""
-    sections: dict[str, Any] = {}
-    for record in chain.values():
-        sections |= record.get("parameters", {})
-    if "architecture" in sections:
-        name = (run or "").partition("-")[0]
-        sections["architectures"] = {name: sections.pop("architecture")}
-    return flattened(sections)
-
-
-def flattened(values: Mapping[str, Any], above: str = "") -> Flat:
-    """Nested dictionaries as one, with dotted names."""
-    flat: Flat = {}
-    for key, value in values.items():
-        if isinstance(value, dict) and value:
-            flat |= flattened(value, f"{above}{key}.")
-        else:
-            flat[f"{above}{key}"] = value
-    return flat
-
-
 def changed_parameters(
     evidence: Evidence, run: str | None, recorded: Flat
 ) -> dict[str, tuple[Any, Any]] | str:
@@ -117,26 +88,6 @@ def changed_parameters(
     if not evidence.parameters.is_file():
         return f"{evidence.parameters}: absent"
     try:
-        now = _resolved(read_parameters(evidence.parameters), run, recorded)
+        return differences(read_parameters(evidence.parameters), run, recorded)
     except DinoError as error:
         return str(error)
-    return {
-        name: (recorded.get(name, MISSING), now.get(name, MISSING))
-        for name in dict.fromkeys((*recorded, *now))
-        if recorded.get(name, MISSING) != now.get(name, MISSING)
-    }
-
-
-def _resolved(parameters: Parameters, run: str | None, recorded: Flat) -> Flat:
-    """What the same stages would record now."""
-    names = dict.fromkeys(key.partition(".")[0] for key in recorded)
-    sections = {name: getattr(parameters, name, None) for name in names}
-    if run is not None:
-        of_run = parameters.run_named(run)
-        special = {
-            "architectures": {of_run.architecture: parameters.architectures[of_run.architecture]},
-            "variant": of_run.variant,
-            "pretrain": parameters.pretrain_of(of_run),
-        }
-        sections |= {name: value for name, value in special.items() if name in names}
-    return flattened(plain(sections))

@@ -7,8 +7,9 @@ from typing import Any
 
 from dino.core.paths import Project
 from dino.reporting.graph import PROJECT_STAGES
+from dino.reporting.recorded import MISSING, parameters_of
 from dino.reporting.scores import stage_of
-from dino.reporting.why.checks import MISSING, changed_parameters, findings, parameters_of
+from dino.reporting.why.checks import changed_parameters, findings
 from dino.reporting.why.evidence import Evidence, Record, chain
 from dino.reporting.why.origin import Origin
 from dino.reporting.why.question import find

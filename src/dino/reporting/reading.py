@@ -1,0 +1,163 @@
+"""Reading of everything that the evaluations wrote."""
+
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dino.core.errors import DinoError
+from dino.core.paths import MODELS, Project
+from dino.reporting.forms import read_record, read_result
+from dino.reporting.graph import PER_RUN, PROJECT_STAGES
+from dino.reporting.results import Results, RunResults
+
+if TYPE_CHECKING:
+    from dino.core.configuration.parameters import Run
+
+
+_FILES = (
+    "knn",
+    "linear",
+    "linear_paper",
+    "low_shot",
+    "attention",
+    "class_map",
+    "finetune",
+    "robustness",
+)
+_BESIDE_RAW_PIXELS = ("knn", "linear", "low_shot", "class_map", "robustness")
+LOGGED = (
+    "epoch",
+    "loss",
+    "teacher_entropy",
+    "kl",
+    "prototype_share",
+    "feature_std",
+    "center_norm",
+    "online_knn_top1",
+    "learning_rate",
+    "gradient_norm",
+)
+"""The columns of pretrain.csv that figures show."""
+ARRAYS = (
+    "class_name",
+    "image",
+    "mask",
+    "teacher_maps",
+    "random_init_maps",
+    "teacher_masks",
+    "teacher_jaccard",
+    "ranked_rank",
+    "ranked_class_name",
+    "ranked_image",
+    "ranked_truth",
+    "ranked_mask",
+    "ranked_jaccard",
+    "explorer_reason",
+    "explorer_image",
+)
+"""Those of attention_maps.npz that every run has."""
+
+
+def read_results(project: Project, runs: Iterable["Run"]) -> Results:
+    """The results of `runs` and of the baselines; raises `DinoError` when one is missing."""
+    baselines = read_result(project.results / "baselines.json")
+    return Results(
+        dataset=read_result(project.data / "dataset.json"),
+        baselines=baselines,
+        runs=tuple(_read_run(project, run, baselines["raw_pixels"]) for run in runs),
+    )
+
+
+def _read_run(project: Project, run: "Run", raw_pixels: dict[str, Any]) -> RunResults:
+    paths = project.run(run.name)
+    files = {stage: read_result(paths.result(stage)) for stage in _FILES}
+    _ensure_comparable(project, run.name, files, raw_pixels)
+    return RunResults(
+        name=run.name,
+        architecture=run.architecture,
+        variant=run.variant,
+        seed=run.seed,
+        log=_read_log(paths.training_log),
+        **files,
+        maps=_read_maps(paths.attention_maps),
+        weights=_weights(read_record(paths.provenance("pretrain"))),
+    )
+
+
+def _ensure_comparable(
+    project: Project, run: str, files: dict[str, dict[str, Any]], raw_pixels: dict[str, Any]
+) -> None:
+    """Raise `DinoError` unless raw pixels were scored in the ways that the run was."""
+    baselines = project.results / "baselines.json"
+    measured = [stage for stage in _BESIDE_RAW_PIXELS if "reason" not in files[stage]]
+    for stage in measured:
+        if stage not in raw_pixels:
+            raise DinoError(
+                f"{baselines}: raw_pixels.{stage}: this key is missing, and {run} has its "
+                f"{stage}; run `dino baselines`"
+            )
+    if "knn" not in measured:
+        return
+    headline = str(files["knn"]["headline"])
+    found = {model: (project.run(run).result("knn"), files["knn"][model]) for model in MODELS}
+    found["raw_pixels.knn"] = (baselines, raw_pixels["knn"])
+    for name, (path, accuracies) in found.items():
+        for split in ("val", "test"):
+            if headline not in accuracies[split]:
+                raise DinoError(
+                    f"{path}: {name}.{split}.{headline}: this key is missing, and {run} has the "
+                    f"headline {headline}; run `snakemake`"
+                )
+
+
+def _weights(pretrain: dict[str, Any]) -> dict[str, Any] | None:
+    """Of a teacher that was not trained here, from the provenance of its run."""
+    found = pretrain.get("parameters", {}).get("architecture", {}).get("weights")
+    return found if isinstance(found, dict) else None
+
+
+def read_provenance(project: Project, runs: Iterable["Run"]) -> dict[str, Any]:
+    """The provenance of every stage: prepare, baselines, and each run's own stages by name."""
+    merged: dict[str, Any] = {
+        stage: read_record(project.provenance(stage)) for stage in PROJECT_STAGES
+    }
+    merged["runs"] = {
+        run.name: {stage: read_record(project.run(run.name).provenance(stage)) for stage in PER_RUN}
+        for run in runs
+    }
+    return merged
+
+
+def _read_log(path: Path) -> pd.DataFrame:
+    try:
+        log = pd.read_csv(path)
+    except FileNotFoundError:
+        raise DinoError(f"{path}: not found; run the stage that makes it") from None
+    except (ValueError, OSError):
+        raise DinoError(f"{path}: not a table; delete it and run pretrain again") from None
+    for name in LOGGED:
+        if name not in log:
+            raise DinoError(f"{path}: no column {name}; delete it and run pretrain again")
+        if len(log) and not pd.api.types.is_numeric_dtype(log[name]):
+            raise DinoError(f"{path}: {name}: not numbers; delete it and run pretrain again")
+    return log
+
+
+def _read_maps(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            maps = dict(archive)
+    except FileNotFoundError:
+        raise DinoError(f"{path}: not found; run the stage that makes it") from None
+    except (ValueError, OSError, EOFError, BadZipFile, zlib.error):
+        raise DinoError(f"{path}: damaged; delete it and run attention again") from None
+    for name in ARRAYS:
+        if name not in maps:
+            raise DinoError(f"{path}: no array {name}; delete it and run attention again")
+    return maps
