@@ -5,6 +5,7 @@ import io
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -25,6 +26,17 @@ _UNREACHABLE = re.compile(
     r"temporarily (unable|unavailable)|connection failure|controller is currently down",
     re.IGNORECASE,
 )
+_WITHOUT = "without a cluster unset DINO_LAUNCHER, and run snakemake without --profile slurm"
+_CAUSES = {
+    r"configuration (source|file)|fetch_config": (
+        "no cluster is configured on this machine (expected /etc/slurm/slurm.conf, or SLURM_CONF "
+        "with the path of such a file)"
+    ),
+    r"get_addr_info|Unable to resolve|control machine address": (
+        "the name of the controller's host in slurm.conf cannot be resolved from here"
+    ),
+}
+"""What several lines of SLURM's own mean, by what is in one of them."""
 ALIVE = frozenset(
     {"PENDING", "RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING"}
     | {"REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESIZING", "STAGE_OUT"}
@@ -114,9 +126,26 @@ def submit(
     except RuntimeError as error:
         # submitit found no srun
         raise ConfigurationError(
-            f"{error} SLURM's commands have to be on PATH; without a cluster unset DINO_LAUNCHER, "
-            "or run snakemake without --profile slurm"
+            f"{error} SLURM's commands have to be on PATH; {_WITHOUT}"
         ) from None
+
+
+def ensure_reachable() -> None:
+    """Raise a `DinoError` unless SLURM's commands are here and its controller answers."""
+    for command in ("sbatch", "srun", "squeue", "scancel"):
+        if shutil.which(command) is None:
+            raise _missing(command)
+    # without it the commands look for the file, again and again, for a minute
+    configuration = os.environ.get("SLURM_CONF")
+    if configuration is not None and not Path(configuration).is_file():
+        raise ConfigurationError(f"SLURM_CONF: {configuration} not found; {_WITHOUT}")
+    queue()
+
+
+def _missing(command: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{command}: not found; SLURM's commands have to be on PATH; {_WITHOUT}"
+    )
 
 
 def queue() -> list[QueuedJob]:
@@ -172,10 +201,7 @@ def ask(*command: str) -> list[str]:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, env=kept)
     except FileNotFoundError:
-        raise ConfigurationError(
-            f"{command[0]}: not found; SLURM's commands have to be on PATH. Without a cluster "
-            "unset DINO_LAUNCHER, or run snakemake without --profile slurm"
-        ) from None
+        raise _missing(command[0]) from None
     except subprocess.TimeoutExpired:
         raise ControllerUnreachableError(
             f"{command[0]}: no answer in {_TIMEOUT_S} seconds"
@@ -189,6 +215,9 @@ def ask(*command: str) -> list[str]:
 
 def _one_line(text: str) -> str:
     """SLURM's own complaints in `text`, without the program's name and what is around them."""
+    for pattern, cause in _CAUSES.items():
+        if re.search(pattern, text):
+            return f"{cause}; {_WITHOUT}"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     complaints = [re.sub(r"^\w+: (error|fatal): ", "", line) for line in lines if "error:" in line]
     return "; ".join(dict.fromkeys(complaints or lines))

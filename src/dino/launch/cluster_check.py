@@ -14,7 +14,7 @@ import torch
 
 from dino.core.artifacts import read_json
 from dino.core.errors import ConfigurationError, DinoError
-from dino.launch.cluster import cancel, past_state, queue, submit
+from dino.launch.cluster import cancel, ensure_reachable, past_state, queue, submit
 from dino.launch.probe import TOKEN, Probe
 from dino.launch.progress import LOGS, last_lines
 from dino.launch.settings import PATH, JobSettings, read_settings
@@ -33,6 +33,7 @@ def check_cluster(root: Path) -> int:
     Prints each check; submits a job of the largest stage's shape, of five minutes at most.
     """
     settings = read_settings(root)
+    ensure_reachable()
     jobs = {stage: settings.job(stage) for stage in settings.submit}
     largest = max(jobs.values(), key=lambda job: job.tasks, default=settings.defaults)
     fixes = []
