@@ -105,5 +105,5 @@ def test_raw_pixels_are_classified_with_few_labels_too(project: Project) -> None
 
 
 def test_features_of_another_teacher_are_refused(project: Project) -> None:
-    with pytest.raises(DataError, match=r"made by another model .* run `dino features` again"):
+    with pytest.raises(DataError, match=r"made by another network .* run `dino features` again"):
         linear_paper.execute(project, PARAMETERS, RUN)

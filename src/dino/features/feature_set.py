@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from dino.core.artifacts import replacing
+from dino.core.checksums import ensure_same_network
 from dino.core.errors import DataError
 
 
@@ -32,8 +33,12 @@ class FeatureSet:
             save_file(tensors, temporary, {"data": self.data, "model": self.model})
 
 
-def load_features(path: Path, data: str) -> FeatureSet:
-    """The features at `path`; raises `DataError` when they are of other data than `data`."""
+def load_features(path: Path, data: str, model: str | None = None) -> FeatureSet:
+    """The features at `path`.
+
+    Raises `DataError` when they are of other data than `data`, or by another network than the one
+    whose weights have the SHA-256 `model` (None: no network is used beside them).
+    """
     if not path.is_file():
         raise DataError(f"{path}: not found; run `dino features`")
     try:
@@ -54,4 +59,6 @@ def load_features(path: Path, data: str) -> FeatureSet:
             f"{path}: made from other data ({features.data[:12]}) than data/prepared "
             f"({data[:12]}); run `dino features` again"
         )
+    if model is not None:
+        ensure_same_network(path, features.model, model)
     return features

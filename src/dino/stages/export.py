@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 from dino.core.artifacts import sha256_of_file, write_json
 from dino.core.errors import CheckpointError
-from dino.core.paths import RANDOM_INIT, TEACHER, Project
+from dino.core.paths import MODELS, RANDOM_INIT, TEACHER, Project
 from dino.core.provenance import Stopwatch, plain, provenance
-from dino.features.teacher import backbone_weights, save_backbone
+from dino.features.teacher import WEIGHTS, backbone_weights, save_backbone
 from dino.model.checkpoint import load_checkpoint
 from dino.model.existing_teacher import ensure_unchanged, pixel_statistics
 from dino.model.student_teacher import initial_backbone
@@ -49,5 +49,6 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
             seed=run.seed,
             precision=None,
             checkpoint=sha256_of_file(paths.checkpoint),
+            models={model: sha256_of_file(paths.model(model) / WEIGHTS) for model in MODELS},
         ),
     )

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Any
 
 from dino.core.artifacts import sha256_of_file, write_json
-from dino.core.errors import DataError
 from dino.core.paths import TEACHER, Project
 from dino.core.precision import best_device, resolve_precision
 from dino.core.provenance import Stopwatch, plain, provenance
@@ -28,12 +27,7 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
     reason = no_labels(dataset.classes)
     result: dict[str, Any] = {"reason": reason} if reason else {"epochs": config.epochs}
     if reason is None:
-        features = load_features(paths.features(TEACHER), data=dataset.fingerprint)
-        if features.model != checksum:
-            raise DataError(
-                f"{paths.features(TEACHER)}: made by another model ({features.model[:12]}) than "
-                f"{folder} ({checksum[:12]}); run `dino features` again"
-            )
+        features = load_features(paths.features(TEACHER), dataset.fingerprint, checksum)
         inputs = classifier_input(features.cls_tokens, features.patch_mean, config.average_pool)
         splits = labelled_splits(inputs, dataset.manifest, dataset.classes)
         result[TEACHER] = plain(

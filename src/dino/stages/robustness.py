@@ -23,6 +23,9 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
     stopwatch = Stopwatch()
     paths, config = project.run(run.name), parameters.robustness
     dataset = PreparedDataset.open(project.data)
+    checksums = {
+        model: sha256_of_file(paths.model(model) / "model.safetensors") for model in MODELS
+    }
     result: dict[str, Any] = {"reason": no_labels(dataset.classes)}
     if result["reason"] is None:
         images = CorruptedImages(dataset, config)
@@ -33,7 +36,9 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
             "strengths": plain(STRENGTHS),
         }
         clean = {
-            model: load_features(paths.features(model), data=dataset.fingerprint).cls_tokens[:, -1]
+            model: load_features(
+                paths.features(model), dataset.fingerprint, checksums[model]
+            ).cls_tokens[:, -1]
             for model in MODELS
         }
         backbones = {model: load_backbone(paths.model(model)) for model in MODELS}
@@ -48,9 +53,7 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
             stopwatch,
             data=dataset.fingerprint,
             seed=run.seed,
-            models={
-                model: sha256_of_file(paths.model(model) / "model.safetensors") for model in MODELS
-            },
+            models=checksums,
             precision=resolve_precision(parameters.features.precision, best_device()),
         ),
     )
