@@ -97,27 +97,55 @@ def test_a_file_in_a_folders_place_is_named(root: Path, capsys: pytest.CaptureFi
 def test_a_path_without_the_images_is_named(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _set(root, "prepare", path=str(root / "nowhere"))
     assert doctor(root) == 1
-    assert "- set prepare.path in params.yaml to a folder with" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert text.count(f"- prepare.path: {root / 'nowhere'} does not exist") == 1
+    assert "Nothing is missing" not in text
 
 
 def test_bundled_images_need_nothing(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _set(root, "prepare", source="digits", path=None, val_images=200)
+    _set(root, "class_map", superclasses=None)
     assert doctor(root) == 0
-    assert _lines(capsys.readouterr().out)["images"] == "digits, bundled with scikit-learn"
+    counts = "digits: 1,237 train, 200 val, 360 test images, 10 classes"
+    assert _lines(capsys.readouterr().out)["images"] == counts
 
 
 def test_images_of_other_sources_are_looked_for(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _set(root, "prepare", source="folder", path=str(root / "photos"))
-    assert doctor(root) == 1
-    assert "- set prepare.path in params.yaml to the images" in capsys.readouterr().out
     (root / "photos").mkdir()
+    for index in range(100):
+        (root / "photos" / f"{index}.png").touch()
+    photos = {"source": "folder", "path": str(root / "photos"), "test_images": 10}
+    _set(root, "prepare", **photos, val_images=10)
     assert doctor(root) == 0
-    assert _lines(capsys.readouterr().out)["images"] == f"folder in {root / 'photos'}"
-    _set(root, "prepare", source="cifar10", path=None)
-    doctor(root)
-    assert _lines(capsys.readouterr().out)["images"] == "cifar10 will be downloaded"
+    counts = f"folder in {root / 'photos'}: 80 train, 10 val, 10 test images, no classes"
+    assert _lines(capsys.readouterr().out)["images"] == counts
+    _set(root, "prepare", val_images=50)
+    assert doctor(root) == 1
+    told = "- pretrain.batch_size: expected at most the 40 training images, got 64"
+    assert told in capsys.readouterr().out
+    _set(root, "prepare", source="cifar10", path=None, test_images=None)
+    assert doctor(root) == 0
+    assert _lines(capsys.readouterr().out)["images"] == "cifar10, counted when fetched or unpacked"
+
+
+def test_superclasses_of_another_data_set_are_told_before_anything_runs(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the README's lines for one's own folders of classes lead to, with other defaults."""
+    for index in range(120):
+        folder = root / "photos" / ("cats" if index % 2 else "dogs")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{index}.png").touch()
+    photos = {"source": "class_folders", "path": str(root / "photos")}
+    _set(root, "prepare", **photos, val_images=10, test_images=10)
+    assert doctor(root) == 1
+    text = capsys.readouterr().out
+    assert "set class_map.superclasses to null" in text
+    assert "Nothing is missing" not in text
+    _set(root, "class_map", superclasses=None)
+    assert doctor(root) == 0
 
 
 def test_a_folder_that_is_no_project_is_refused(

@@ -100,6 +100,7 @@ def _launch(options: argparse.Namespace, arguments: list[str], kept: "Kept | Non
     launcher = os.environ.get("DINO_LAUNCHER", "local")
     if launcher not in ("local", "slurm"):
         raise DinoError(f"DINO_LAUNCHER: expected local or slurm, got {launcher}")
+    _ensure_possible(options)
     if launcher == "slurm" and not _nothing_to_do(_parameters(), options.command):
         from dino.launch.settings import read_settings
 
@@ -171,6 +172,20 @@ def _put_back(kept: "Kept") -> None:
         kept.put_back_if_idle()
     except DinoError as error:
         print(error, file=sys.stderr)
+
+
+def _ensure_possible(options: argparse.Namespace) -> None:
+    """Refuse at once what the stage, or one that builds on it, would refuse later."""
+    if "RANK" in os.environ:
+        return  # one of the processes of a training, whose launcher has asked
+    from dino.core.paths import Project
+    from dino.orchestration.checks import ensure_possible, steps_from
+
+    parameters, run = _parameters(), getattr(options, "run", None)
+    if run is not None:
+        parameters.run_named(run)
+    steps = steps_from(parameters, options.command, run)
+    ensure_possible(Project(root=Path.cwd()), parameters, steps)
 
 
 def _compute(options: argparse.Namespace) -> None:

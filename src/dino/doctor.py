@@ -4,19 +4,22 @@ import os
 import platform
 import shutil
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from dino.core.configuration.parameters import Parameters, read_parameters
+from dino.core.configuration.parameters import read_parameters
 from dino.core.configuration.prepare import PrepareConfig
+from dino.core.engines import Bridge
 from dino.core.errors import DinoError
 from dino.core.paths import Project
 from dino.core.pipeline import Step, read_pipeline
 from dino.core.provenance import processor_name
+from dino.orchestration.checks import problems
+from dino.orchestration.cluster import cluster_problems
+from dino.orchestration.images import images_to_prepare, prepared_images
 
 GIB = 2**30
 INSTALL = "install the project's packages: pip install -e ."
@@ -127,79 +130,38 @@ def _project(root: Path) -> Iterator[Finding]:
     runs = ", ".join(run.name for run in parameters.all_runs())
     yield Finding(label="params.yaml", text=f"valid; runs: {runs}")
     yield _source(parameters.prepare, project)
-    yield from _folders(root, parameters)
 
 
 def _source(config: PrepareConfig, project: Project) -> Finding:
-    """Where `prepare` will find the images; nothing is fetched."""
-    from dino.data.sources import fashion_mnist
-
-    label = "images"
-    if (project.data / "dataset.json").is_file():
-        return Finding(label=label, text=f"prepared from {config.source}")
-    if config.source == "digits":
-        return Finding(label=label, text="digits, bundled with scikit-learn")
-    if config.source != "fashion_mnist":
-        return _source_elsewhere(config)
-
-    def holds_all(folder: Path) -> bool:
-        return all(
-            any((folder / f"{name}{suffix}").is_file() for suffix in ("", ".gz"))
-            for name in fashion_mnist.FILES
-        )
-
-    if config.path is not None:
-        if holds_all(Path(config.path)):
-            return Finding(label=label, text=f"{config.source} in {config.path}")
-        return Finding(
-            label=label,
-            text=f"not in {config.path}",
-            remedy=f"set prepare.path in params.yaml to a folder with "
-            f"{', '.join(fashion_mnist.FILES)} (or .gz), or to null",
-        )
-    if holds_all(fashion_mnist.INSTALLED):
-        return Finding(label=label, text=f"{config.source} in {fashion_mnist.INSTALLED}")
-    apt = shutil.which("apt-get") is not None and shutil.which("dpkg-deb") is not None
-    how = f"Debian's {fashion_mnist.DEBIAN_PACKAGE}" if apt else "torchvision's download"
-    return Finding(label=label, text=f"{config.source} will be fetched: {how} (31 MB)")
-
-
-def _source_elsewhere(config: PrepareConfig) -> Finding:
-    if config.path is None:
-        return Finding(label="images", text=f"{config.source} will be downloaded")
-    if Path(config.path).exists():
-        return Finding(label="images", text=f"{config.source} in {config.path}")
-    return Finding(
-        label="images",
-        text=f"{config.path} does not exist",
-        remedy="set prepare.path in params.yaml to the images of prepare.source",
-    )
-
-
-def _folders(root: Path, parameters: Parameters) -> Iterator[Finding]:
-    project = Project(root=root)
-    wanted = [project.data, project.results, root / "work", root / "logs", root / "artifacts"]
-    for run in parameters.all_runs():
-        paths = project.run(run.name)
-        wanted += [paths.results, paths.artifacts, paths.work]
-    # folders that are not there yet are made in the nearest one that is
-    existing = {next(p for p in (folder, *folder.parents) if p.exists()) for folder in wanted}
-    refused = {folder: reason for folder in sorted(existing) if (reason := _refusal(folder))}
-    for folder, reason in refused.items():
-        yield Finding(label="folder", text=f"{folder} {reason}", remedy=f"{folder} {reason}")
-    if not refused:
-        yield Finding(label="folders", text="writable")
-
-
-def _refusal(folder: Path) -> str | None:
-    """Why no file can be made in `folder`, None when one can."""
-    if not folder.is_dir():
-        return "is a file where a folder is needed; move it away"
+    """How many images `prepare` has found, or will find; nothing is fetched."""
     try:
-        with tempfile.TemporaryFile(dir=folder):
-            return None
-    except OSError as error:
-        return f"cannot be written ({error.strerror}); check its permissions and the disk"
+        prepared = prepared_images(project)
+        images = prepared or images_to_prepare(config, project)
+    except DinoError as error:
+        # which is told again where it stops a stage
+        return Finding(label="images", text=f"cannot be used: {error}")
+    where = config.path or config.huggingface.name
+    source = config.source + (f" in {where}" if where else "")
+    if images is None:
+        return Finding(label="images", text=f"{source}, counted when fetched or unpacked")
+    how = f"prepared from {config.source}" if prepared else source
+    return Finding(label="images", text=f"{how}: {images.text}")
+
+
+def _plan(root: Path) -> Iterator[Finding]:
+    """What will make the next command refuse, told before it is given."""
+    project = Project(root=root)
+    try:
+        parameters = read_parameters(project.parameters)
+        steps = [(step.stage, step.run) for step in Bridge(root).out_of_date()]
+    except DinoError:
+        return  # said of params.yaml and of the stages
+    found = [*cluster_problems(project, parameters, steps), *problems(project, parameters, steps)]
+    for error in found:
+        yield Finding(label="refused", text=str(error), remedy=str(error))
+    if not found:
+        text = f"{len(steps)} steps are to run; nothing is known that stops them"
+        yield Finding(label="checked", text=text)
 
 
 def _stages(root: Path) -> Iterator[Finding]:
@@ -241,4 +203,5 @@ SECTIONS: dict[str, Callable[[Path], Iterator[Finding]]] = {
     "Arithmetic": _arithmetic,
     "Project": _project,
     "Stages": _stages,
+    "Before the next command": _plan,
 }

@@ -7,11 +7,11 @@ import pytest
 from scipy.spatial.distance import squareform
 from scipy.stats import spearmanr
 
-from dino.core.configuration.class_map import ClassMapConfig
+from dino.core.configuration.class_map import ClassMapConfig, superclass_of
 from dino.core.configuration.section import parse
 from dino.core.errors import ConfigurationError, DataError
 from dino.core.provenance import plain
-from dino.evaluation.class_map import class_map, superclass_of
+from dino.evaluation.class_map import class_map
 
 CLASSES = ("a", "b", "c", "d", "e", "f")
 CONFIG = ClassMapConfig(superclasses={"first": ("a", "b", "c"), "second": ("d", "e", "f")})

@@ -10,7 +10,7 @@ import torch
 from tiny_training import ARCHITECTURE, CONFIG, changed
 from torch.utils.data import DataLoader
 
-from dino.core.errors import CheckpointError, CollapseError, DataError, InterruptedTraining
+from dino.core.errors import CheckpointError, CollapseError, ConfigurationError, InterruptedTraining
 from dino.model.checkpoint import load_checkpoint, save_checkpoint
 from dino.training.interruption import Interruption, ignore_signals
 from dino.training.monitor import log_csv
@@ -116,7 +116,7 @@ def test_training_moves_student_and_teacher(dataset):
 
 
 def test_a_batch_larger_than_the_training_split_is_refused(dataset):
-    with pytest.raises(DataError, match=r"pretrain\.batch_size: expected at most the 100"):
+    with pytest.raises(ConfigurationError, match=r"pretrain\.batch_size: expected at most the 100"):
         _new(dataset, batch_size=128)
 
 

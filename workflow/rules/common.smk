@@ -13,6 +13,7 @@ from dino.core.configuration.parameters import read_parameters
 from dino.core.engines import Bridge
 from dino.core.errors import ConfigurationError, DinoError
 from dino.launch.settings import read_settings
+from dino.orchestration.plan import ensure_plan
 
 # Where jobs run changes no result. It is therefore the one setting that is not in params.yaml:
 # profiles hand it over as `config: [launcher=NAME]`, and the commands read it from DINO_LAUNCHER.
@@ -36,6 +37,7 @@ try:
                 "or try a value with `dvc exp run -S SECTION.KEY=VALUE`"
             )
         BRIDGE.agree()
+        ensure_plan(BRIDGE, PARAMETERS, sys.argv[1:])
 except DinoError as error:
     sys.exit(f"snakemake: {error}")
 

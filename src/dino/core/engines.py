@@ -93,6 +93,22 @@ class Bridge:
                 self._set_times(step, LONG_AGO_NS)
         self._remember_lock()
 
+    def out_of_date(self) -> list[Step]:
+        """The steps that Snakemake would execute if it started now. Nothing is written.
+
+        A step whose recipe was not written yet, or is another one now, is out of date: whether
+        DVC knows better, only `agree` finds out.
+        """
+        steps = read_pipeline(self.root)
+        good = {step.name for step in self._up_to_date(steps)}
+        checksums = {path: self._checksum(path) for step in steps for path in step.code}
+        stale: set[str] = set()
+        for step in steps:
+            is_new = self._written_recipe(step) != self._recipe_text(step, checksums)
+            if is_new or step.name not in good or not stale.isdisjoint(step.inputs):
+                stale.update(step.outputs)
+        return [step for step in steps if not stale.isdisjoint(step.outputs)]
+
     def claim(self) -> None:
         """Hold what all steps have to show, and say in DVC's list of who writes what that this
         process writes what is out of date.
@@ -189,17 +205,23 @@ class Bridge:
         checksums = {path: self._checksum(path) for step in steps for path in step.code}
         reasons: dict[str, set[str]] = {}
         for step in steps:
-            new = step.recipe(checksums.__getitem__)
-            path = self.recipe(step)
-            text = json.dumps(new, indent=2, sort_keys=True) + "\n"
-            old = path.read_text(encoding="utf-8") if path.is_file() else None
+            text, old = self._recipe_text(step, checksums), self._written_recipe(step)
             if old == text:
                 continue
-            write_text(path, text)
+            write_text(self.recipe(step), text)
             if old is not None:
-                reasons.setdefault(step.stage, set()).update(_differences(json.loads(old), new))
+                found = _differences(json.loads(old), json.loads(text))
+                reasons.setdefault(step.stage, set()).update(found)
         for stage, names in reasons.items():
             print(f"{stage} depends on what changed: {', '.join(sorted(names))}", file=sys.stderr)
+
+    @staticmethod
+    def _recipe_text(step: Step, checksums: dict[str, str]) -> str:
+        return json.dumps(step.recipe(checksums.__getitem__), indent=2, sort_keys=True) + "\n"
+
+    def _written_recipe(self, step: Step) -> str | None:
+        path = self.recipe(step)
+        return path.read_text(encoding="utf-8") if path.is_file() else None
 
     def _up_to_date(self, steps: tuple[Step, ...]) -> list[Step]:
         """The steps that Snakemake would not execute: as it does, by the times of files."""

@@ -1,7 +1,10 @@
 """Errors that a user can act on; the command line prints them as one line, without a traceback."""
 
 import os
+from collections.abc import Sequence
 from typing import Any
+
+_NAMED = 5
 
 
 class DinoError(Exception):
@@ -52,3 +55,9 @@ class InterruptedTraining(DinoError):  # noqa: N818 - nothing is wrong
             f"interrupted by {signal_name or 'a signal to another process'} at step {step}; "
             "run the same command again to continue"
         )
+
+
+def some_of(names: Sequence[str]) -> str:
+    """The first of `names` as an error gives them, and how many more there are."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 
 # SplitMix64: Steele, Lea, Flood 2014; its output function is Stafford's 13th variant
@@ -46,6 +45,9 @@ def _mixed(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """A block in which torch's global generator starts from `seed`; afterwards it is as before."""
+    # here, because drawing with numpy alone, as the plan of splits does, has to start quickly
+    import torch
+
     state = torch.get_rng_state()
     torch.manual_seed(seed)
     try:
@@ -60,6 +62,8 @@ def all_seeded(*key: int) -> Iterator[None]:
 
     For libraries that take no generator; afterwards all three are as before.
     """
+    import torch
+
     # numpy's legacy generator is what such libraries draw from
     before = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
     words = np.random.SeedSequence(key).generate_state(3)

@@ -34,6 +34,19 @@ VOID = 255
 IMAGES_SCHEMA = pa.schema([("image", pa.binary()), ("mask", pa.binary())])
 
 
+def check_labelled(split: Split, labels: Int64[np.ndarray, " images"]) -> None:
+    """Raise `DataError` unless the images of a split can be classified.
+
+    Training images may be without a label (-1), but not all of them; others may not.
+    """
+    unlabelled = int((labels < 0).sum())
+    if unlabelled and (split != "train" or unlabelled == len(labels)):
+        raise DataError(
+            f"prepare: {unlabelled} of {len(labels)} {split} images have no label, which "
+            "classification needs; label them, or correct prepare in params.yaml"
+        )
+
+
 def read_manifest(folder: Path) -> pd.DataFrame:
     """One row an image: id, split, label, class_name, width_px, height_px, channels, sha256,
     has_mask; and path where the originals are indexed. The row number is the image's index in
@@ -107,12 +120,7 @@ class PreparedDataset:
         training image has one.
         """
         found, labels = self.indices(split), self.labels(split)
-        unlabelled = int((labels < 0).sum())
-        if unlabelled and (split != "train" or unlabelled == len(found)):
-            raise DataError(
-                f"{self.folder / MANIFEST}: {unlabelled} of {len(found)} {split} images have no "
-                "label, which classification needs; correct prepare's source"
-            )
+        check_labelled(split, labels)
         return found[labels >= 0]
 
     def labels(self, split: Split) -> Int64[np.ndarray, " images"]:

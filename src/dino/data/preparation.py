@@ -23,7 +23,7 @@ from dino.data.dataset import DESCRIPTION, IMAGES, IMAGES_SCHEMA, LEAKS, MANIFES
 from dino.data.examination import Rejected
 from dino.data.parts import PartFiles, make_missing
 from dino.data.source import Source
-from dino.data.splitting import Assignment, assigned, check_classes
+from dino.data.splitting import Assignment, check_classes, checked_assignments
 
 LEAK_COLUMNS = ("group", "split", "id")
 
@@ -38,8 +38,7 @@ def prepare(
     from lies below `work` (None: in `folder`). Raises `DataError` for a split without images, a
     class without an image in one, and files that `config.storage` cannot refer to.
     """
-    assignments = assigned(source, config)
-    _check_assignments(assignments, source, config)
+    assignments = checked_assignments(source, config)
     work = work or folder / "work"
     kept = work / _identity(source, config, assignments)[:16]
     parts = PartFiles(assignments, source.classes, config, kept)
@@ -64,20 +63,6 @@ def prepare(
     write_json(folder / DESCRIPTION, description)
     shutil.rmtree(work, ignore_errors=True)
     return description
-
-
-def _check_assignments(
-    assignments: Sequence[Assignment], source: Source, config: PrepareConfig
-) -> None:
-    """What can be known before the first image is read."""
-    for assignment in assignments:
-        labels = assignment.source.labels[assignment.chosen]
-        check_classes(assignment.split, labels, source.classes)
-        if config.storage == "index" and (source.root is None or assignment.source.paths is None):
-            raise DataError(
-                f"prepare.storage: expected copy or pack, since the images of {config.source} are "
-                "no files of their own, got index"
-            )
 
 
 def _check_manifest(manifest: pd.DataFrame, classes: tuple[str, ...]) -> None:

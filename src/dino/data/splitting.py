@@ -1,5 +1,6 @@
 """Which image of a source goes to which split."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
@@ -9,13 +10,10 @@ from jaxtyping import Int64
 from sklearn.model_selection import train_test_split
 
 from dino.core.configuration.prepare import PrepareConfig
-from dino.core.errors import DataError
+from dino.core.errors import DataError, some_of
 from dino.core.seeding import stream
 from dino.data.dataset import Split
 from dino.data.source import Source, SourceSplit
-
-_NAMED = 5
-"""Classes that an error names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +74,38 @@ def assigned(source: Source, config: PrepareConfig) -> list[Assignment]:
 def usable(part: SourceSplit) -> Int64[np.ndarray, " images"]:
     """The positions in a part of a source that may be drawn."""
     return np.setdiff1d(np.arange(len(part)), np.array(list(part.unusable), dtype=np.int64))
+
+
+def checked_assignments(source: Source, config: PrepareConfig) -> list[Assignment]:
+    """`assigned`, and all that can be known of its images before the first of them is read.
+
+    Raises `DataError` for a class without an image in a split, a split of which no file can be
+    read, and images that `config.storage` cannot refer to.
+    """
+    assignments = assigned(source, config)
+    for assignment in assignments:
+        labels = assignment.source.labels[assignment.chosen]
+        check_classes(assignment.split, labels, source.classes)
+        _check_files(source, assignment)
+        if config.storage == "index" and (source.root is None or assignment.source.paths is None):
+            raise DataError(
+                f"prepare.storage: expected copy or pack, since the images of {config.source} are "
+                "no files of their own, got index"
+            )
+    return assignments
+
+
+def _check_files(source: Source, assignment: Assignment) -> None:
+    root, paths = source.root, assignment.source.paths
+    if root is None or paths is None:
+        return
+    files = (root / paths[position] for position in assignment.chosen.tolist())
+    # the first that is good ends the search
+    if not any(file.is_file() and os.access(file, os.R_OK) for file in files):
+        raise DataError(
+            f"prepare: none of the {len(assignment.chosen)} {assignment.split} images in {root} is "
+            f"a file that can be read; the first is {paths[int(assignment.chosen[0])]}"
+        )
 
 
 def _hold_out(
@@ -149,10 +179,5 @@ def check_classes(split: str, labels: Int64[np.ndarray, " images"], classes: Seq
     if empty:
         raise DataError(
             f"prepare: expected images of every class in the {split} split, "
-            f"got none of {_some(empty)}; add some or raise prepare's limits"
+            f"got none of {some_of(empty)}; add some or raise prepare's limits"
         )
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

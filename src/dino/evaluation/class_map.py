@@ -5,7 +5,7 @@ paper looks at it; the number here is the rank correlation of the distances betw
 a stated grouping of the classes into superclasses, 0 within one and 1 between two.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +17,8 @@ from scipy.stats import spearmanr
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
-from dino.core.configuration.class_map import ClassMapConfig
-from dino.core.errors import ConfigurationError, DataError
+from dino.core.configuration.class_map import ClassMapConfig, superclass_of
+from dino.core.errors import DataError
 from dino.metrics.intervals import LEVEL
 
 _COORDINATE_DECIMALS = 3
@@ -92,29 +92,6 @@ def class_map(
         spearman_interval=None if truth is None else _interval(images, truth, config.seed),
         spearman_reason=reason,
     )
-
-
-def superclass_of(
-    classes: Sequence[str], superclasses: Mapping[str, Sequence[str]] | None
-) -> tuple[str, ...] | None:
-    """The superclass of each of `classes`, None without any.
-
-    Raises `ConfigurationError` unless `superclasses` hold all of them and no other.
-    """
-    if superclasses is None:
-        return None
-    groups = {name: group for group, names in superclasses.items() for name in names}
-    for wrong, problem in (
-        (sorted(set(groups) - set(classes)), "which the data set does not have"),
-        (sorted(set(classes) - set(groups)), "in none of them"),
-    ):
-        if wrong:
-            raise ConfigurationError(
-                f"params.yaml.class_map.superclasses: expected the data set's classes "
-                f"({', '.join(classes)}), got {', '.join(wrong)} {problem}; correct the names, or "
-                "set superclasses to null"
-            )
-    return tuple(groups[name] for name in classes)
 
 
 def _by_class(

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from dino.core.configuration.finetune import FinetuneConfig
 from dino.core.distributed import cores
-from dino.core.errors import CollapseError, ConfigurationError
+from dino.core.errors import CollapseError
 from dino.core.precision import best_device
 from dino.data.batch_loader import batch_loader
 from dino.data.dataset import PreparedDataset, Split
@@ -79,14 +79,10 @@ def training_images(
 ) -> Int64[np.ndarray, " images"]:
     """The indices of the labelled training images; raises `ConfigurationError` for too few."""
     images = dataset.labelled_indices("train")
+    config.check_images(len(images))
     if config.max_train_images is not None:
         labels = dataset.manifest["label"].to_numpy(dtype=np.int64)[images]
         images = images[stratified_subset(labels, config.max_train_images, config.seed)]
-    if len(images) < config.batch_size:
-        raise ConfigurationError(
-            f"finetune.batch_size: expected at most the {len(images)} labelled images, got "
-            f"{config.batch_size}"
-        )
     return images
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from dino.core.errors import DataError
+from dino.data.dataset import Split, check_labelled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +59,7 @@ def labelled_splits(
     Raises `DataError` for an empty split, a val or test image without a label, and a class without
     a training image.
     """
-    splits = {name: _split(features, manifest, name) for name in ("train", "val", "test")}
+    splits = {name: _split(features, manifest, name) for name in get_args(Split)}
     counts = torch.bincount(splits["train"].labels, minlength=len(classes)).tolist()
     missing = [name for name, count in zip(classes, counts, strict=True) if count == 0]
     if missing:
@@ -69,20 +71,14 @@ def labelled_splits(
 
 
 def _split(
-    features: Float[Tensor, "images dim"], manifest: pd.DataFrame, split: str
+    features: Float[Tensor, "images dim"], manifest: pd.DataFrame, split: Split
 ) -> LabelledFeatures:
     rows = np.flatnonzero(manifest["split"].to_numpy() == split)
     labels = manifest["label"].to_numpy(dtype=np.int64)[rows]
     if len(rows) == 0:
         raise DataError(f"manifest.parquet: the {split} split is empty; correct prepare")
-    unlabelled = int((labels < 0).sum())
-    if unlabelled and split == "train":
-        rows, labels = rows[labels >= 0], labels[labels >= 0]
-    elif unlabelled:
-        raise DataError(
-            f"manifest.parquet: {unlabelled} of {len(rows)} {split} images have no label; "
-            "k-NN and linear classification need one for each"
-        )
+    check_labelled(split, labels)
+    rows, labels = rows[labels >= 0], labels[labels >= 0]
     return LabelledFeatures(
         features=features[torch.from_numpy(rows)], labels=torch.from_numpy(labels)
     )

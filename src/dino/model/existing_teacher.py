@@ -70,11 +70,7 @@ def existing_teacher(architecture: ArchitectureConfig) -> ExistingTeacher:
         found = _in_folder(Path(config.folder), architecture)
     else:
         found = _in_timm(str(config.timm))
-    if config.sha256 not in (None, found.sha256):
-        raise CheckpointError(
-            f"{config.source}: expected the SHA-256 {config.sha256} of weights.sha256, got "
-            f"{found.sha256}; restore the file, or write its own checksum there"
-        )
+    config.check_sha256(found.sha256)
     with seeded(0):
         backbone = build_backbone(architecture)
     return ExistingTeacher(

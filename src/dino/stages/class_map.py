@@ -3,10 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 from dino.core.artifacts import read_json, write_json
+from dino.core.configuration.class_map import superclass_of
 from dino.core.paths import MODELS, Project
 from dino.core.provenance import Stopwatch, plain, provenance
 from dino.data.dataset import DESCRIPTION, read_manifest
-from dino.evaluation.class_map import class_map, superclass_of
+from dino.evaluation.class_map import class_map
 from dino.features.feature_set import load_features
 from dino.features.labelled_splits import no_labels
 

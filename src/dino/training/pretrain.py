@@ -16,13 +16,7 @@ from dino.core.artifacts import fingerprint, sha256_of_file
 from dino.core.configuration.architecture import ArchitectureConfig
 from dino.core.configuration.pretrain import PretrainConfig
 from dino.core.distributed import cores, is_main, rank, world_size
-from dino.core.errors import (
-    CheckpointError,
-    CollapseError,
-    ConfigurationError,
-    DataError,
-    InterruptedTraining,
-)
+from dino.core.errors import CheckpointError, CollapseError, InterruptedTraining
 from dino.core.precision import best_device, resolve_precision
 from dino.core.provenance import code_fingerprint, plain
 from dino.data.batch_loader import BatchLoader
@@ -73,7 +67,9 @@ class Pretraining:
         self.learner = self.networks.student if fixed else self.networks.teacher
         """The network that comes out of the training."""
         self.optimizer = build_optimizer(self.networks.student, config.optimizer)
-        self.batches = _epoch_batches(dataset, config.batch_size, seed)
+        images = dataset.indices("train")
+        config.check_batch(len(images), world_size())
+        self.batches = EpochBatches(images, config.batch_size, seed, rank(), world_size())
         self.schedules = Schedules(config, len(self.batches))
         self.stepper = Stepper(
             self.networks,
@@ -281,18 +277,3 @@ def _started(loader: BatchLoader, interruption: Interruption) -> Iterator[CropBa
 def worker_count() -> int:
     """Processes that make crops ahead: one for every two cores, which training uses otherwise."""
     return max(1, cores() // 2)
-
-
-def _epoch_batches(dataset: PreparedDataset, batch_size: int, seed: int) -> EpochBatches:
-    images = dataset.indices("train")
-    if batch_size > len(images):
-        raise DataError(
-            f"pretrain.batch_size: expected at most the {len(images)} training images, got "
-            f"{batch_size}"
-        )
-    if batch_size % world_size():
-        raise ConfigurationError(
-            f"pretrain.batch_size: expected a multiple of the {world_size()} processes, got "
-            f"{batch_size}"
-        )
-    return EpochBatches(images, batch_size, seed, rank(), world_size())

@@ -7,9 +7,15 @@ from pydantic import Field, model_validator
 
 from dino.core.configuration.number import Depth, ShareBelowOne, SidePx, Width
 from dino.core.configuration.section import section
+from dino.core.errors import CheckpointError
 
 # vit_small_patch16_224, xcit_small_12_p8_224
 _PATCH = re.compile(r"_(?:patch|p)(\d+)_")
+
+_DEPTHS = {"tiny": 12, "small": 12, "base": 12, "large": 24, "huge": 32}
+_PLAIN_VIT = re.compile(rf"(?:vit|deit)_({'|'.join(_DEPTHS)})_patch\d+_\d+")
+_POOLED = ("resnet", "xcit")
+"""Beginnings of names of networks that have one feature alone, no [CLS] token in each block."""
 
 
 @section
@@ -26,6 +32,14 @@ class WeightsConfig:
     """A folder that timm opens: config.json and model.safetensors."""
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     """What `file`, or the weights in `folder`, must have: another file is refused. None: any."""
+
+    def check_sha256(self, found: str) -> None:
+        """Raise `CheckpointError` unless `found`, that of the file, is the one that is expected."""
+        if self.sha256 not in (None, found):
+            raise CheckpointError(
+                f"{self.source}: expected the SHA-256 {self.sha256} of weights.sha256, got "
+                f"{found}; restore the file, or write its own checksum there"
+            )
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -70,6 +84,16 @@ class ArchitectureConfig:
         """The patch that is written here or implied by the name; None for a network without."""
         implied = _PATCH.search(self.timm_name)
         return self.patch_size_px or (int(implied[1]) if implied else None)
+
+    @property
+    def blocks(self) -> int | None:
+        """How many last blocks have a token of their own to keep, as `depth` or the name says;
+        None where neither does.
+        """
+        if self.timm_name.startswith(_POOLED):
+            return 1
+        implied = _PLAIN_VIT.fullmatch(self.timm_name.split(".")[0])
+        return self.depth or (_DEPTHS[implied[1]] if implied else None)
 
     @model_validator(mode="after")
     def _weights_are_of_it(self) -> Self:

@@ -1,11 +1,13 @@
 """The map of classes by their mean features (the paper's figure of classes)."""
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from dino.core.configuration.number import PositiveFloat, PositiveInt, Seed
 from dino.core.configuration.section import section
+from dino.core.errors import ConfigurationError, some_of
 
 Classes = Annotated[tuple[str, ...], Field(min_length=1)]
 
@@ -38,3 +40,26 @@ class ClassMapConfig:
                 f"expected every class in one of superclasses, got {', '.join(twice)} in several"
             )
         return self
+
+
+def superclass_of(
+    classes: Sequence[str], superclasses: Mapping[str, Sequence[str]] | None
+) -> tuple[str, ...] | None:
+    """The superclass of each of `classes`, None without any.
+
+    Raises `ConfigurationError` unless `superclasses` hold all of them and no other.
+    """
+    if superclasses is None:
+        return None
+    groups = {name: group for group, names in superclasses.items() for name in names}
+    for wrong, problem in (
+        (sorted(set(groups) - set(classes)), "which the data set does not have"),
+        (sorted(set(classes) - set(groups)), "in none of them"),
+    ):
+        if wrong:
+            raise ConfigurationError(
+                "params.yaml.class_map.superclasses: expected the data set's classes "
+                f"({some_of(classes)}), got {some_of(wrong)} {problem}; correct the names, or set "
+                "class_map.superclasses to null"
+            )
+    return tuple(groups[name] for name in classes)

@@ -16,6 +16,7 @@ from dino.core.configuration.number import (
     SidePx,
 )
 from dino.core.configuration.section import section
+from dino.core.errors import ConfigurationError
 
 _POLICY = re.compile(r"(rand|augmix|original|originalr|v0|v0r|3a)(-[\w.]+)*")
 
@@ -71,6 +72,15 @@ class FinetuneConfig:
     """auto: bf16 where the processor computes it faster than float32, else float32."""
     seed: Seed = 0
     """Seed of the subset, the classifier's weights, the order and the augmentation."""
+
+    def check_images(self, labelled: int) -> None:
+        """Raise `ConfigurationError` unless so many labelled training images make a batch."""
+        images = min(labelled, self.max_train_images or labelled)
+        if images < self.batch_size:
+            raise ConfigurationError(
+                f"finetune.batch_size: expected at most the {images} labelled images, got "
+                f"{self.batch_size}"
+            )
 
     @model_validator(mode="after")
     def _values_fit(self) -> Self:

@@ -129,10 +129,11 @@ class Parameters:
                         f"{key}: expected a multiple of {name}'s patch_size_px {patch}, "
                         f"got {size_px}"
                     )
-            if architecture.depth and self.features.last_blocks > architecture.depth:
+            blocks = architecture.blocks
+            if blocks and self.features.last_blocks > blocks:
                 raise ConfigurationError(
-                    f"features.last_blocks: expected at most {name}'s depth "
-                    f"{architecture.depth}, got {self.features.last_blocks}"
+                    f"features.last_blocks: expected at most the {blocks} of {name} "
+                    f"({architecture.timm_name}), got {self.features.last_blocks}"
                 )
         return self
 

@@ -17,6 +17,7 @@ from dino.core.configuration.number import (
     Width,
 )
 from dino.core.configuration.section import section
+from dino.core.errors import ConfigurationError
 
 Range = tuple[PositiveFloat, PositiveFloat]
 
@@ -193,6 +194,19 @@ class PretrainConfig:
     head: HeadConfig = Field(default_factory=HeadConfig)
     loss: LossConfig = Field(default_factory=LossConfig)
     optimizer: OptimizerConfig = Field(default_factory=OptimizerConfig)
+
+    def check_batch(self, images: int, processes: int) -> None:
+        """Raise `ConfigurationError` unless so many training images and processes make a batch."""
+        if self.batch_size > images:
+            raise ConfigurationError(
+                f"pretrain.batch_size: expected at most the {images} training images, got "
+                f"{self.batch_size}"
+            )
+        if self.batch_size % processes:
+            raise ConfigurationError(
+                f"pretrain.batch_size: expected a multiple of the {processes} processes, got "
+                f"{self.batch_size}"
+            )
 
     @model_validator(mode="after")
     def _micro_batches_fit(self) -> Self:

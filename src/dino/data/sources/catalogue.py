@@ -9,10 +9,10 @@ from dino.data.source import Source
 from dino.data.sources.archives import is_archive, unpacked
 from dino.data.sources.arrays import cifar, stl10
 from dino.data.sources.digits import digits
-from dino.data.sources.fashion_mnist import fashion_mnist
+from dino.data.sources.fashion_mnist import as_published, fashion_mnist, is_there
 from dino.data.sources.folders import class_folders, folder
 from dino.data.sources.huggingface import huggingface
-from dino.data.sources.imagenet import imagenet, imagenette
+from dino.data.sources.imagenet import has_to_be_unpacked, imagenet, imagenette
 from dino.data.sources.segmentations import oxford_iiit_pet, voc2012
 from dino.data.sources.table import manifest
 
@@ -25,6 +25,8 @@ PUBLISHED: Mapping[str, Callable[[Path | None, Path], Source]] = {
     "oxford_iiit_pet": oxford_iiit_pet,
 }
 """Sources that need nothing but a folder, or a folder to download to."""
+LISTED = ("digits", "folder", "class_folders", "manifest")
+"""Sources that are files below a folder, or come with a package."""
 
 
 def open_source(config: PrepareConfig, downloads: Path) -> Source:
@@ -32,11 +34,43 @@ def open_source(config: PrepareConfig, downloads: Path) -> Source:
 
     What has to be fetched or unpacked is kept below `downloads`.
     """
-    if config.source == "digits":
-        return digits()
+    try:
+        return _opened(config, downloads)
+    except OSError as error:
+        raise DataError(
+            f"{error.filename or config.path}: cannot be read ({error.strerror or error}); check "
+            "prepare.path in params.yaml and the permissions there"
+        ) from None
+
+
+def listed_source(config: PrepareConfig, downloads: Path) -> Source | None:
+    """The source as far as listing files tells, which takes seconds for a million.
+
+    None where something has to be fetched, unpacked or loaded first. What is wrong with the path
+    is raised in any case.
+    """
+    path = _path(config)
+    if config.source == "fashion_mnist":
+        return fashion_mnist(path, downloads) if is_there(path) else as_published()
+    if config.source == "imagenet":
+        assert path is not None, "the configuration was validated"
+        return None if has_to_be_unpacked(path) else open_source(config, downloads)
+    if config.source in LISTED and not (path and path.is_file() and is_archive(path)):
+        return open_source(config, downloads)
+    return None
+
+
+def _path(config: PrepareConfig) -> Path | None:
     path = None if config.path is None else Path(config.path)
     if path is not None and not path.exists():
         raise DataError(f"prepare.path: {path} does not exist; correct it in params.yaml")
+    return path
+
+
+def _opened(config: PrepareConfig, downloads: Path) -> Source:
+    path = _path(config)
+    if config.source == "digits":
+        return digits()
     if config.source == "voc2012":
         return voc2012(path, downloads, config.masks)
     if config.source == "huggingface":

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from dino.core.errors import DataError
-from dino.data.source import Source, SourceSplit, image_of_pixels
+from dino.data.source import Source, SourceImage, SourceSplit, image_of_pixels
 
 CLASSES = (
     "T-shirt",
@@ -55,6 +55,31 @@ def fashion_mnist(path: Path | None, downloads: Path) -> Source:
         test=_split("test", contents, "t10k"),
         mask_kind="approximate: non-zero pixels",
     )
+
+
+def is_there(path: Path | None) -> bool:
+    """Whether `fashion_mnist` looks in one folder alone and fetches nothing."""
+    return path is not None or all(_file(INSTALLED, name) for name in FILES)
+
+
+def as_published() -> Source:
+    """What `fashion_mnist` gives when it has fetched the files: numbers and classes, no image."""
+
+    def split(name: str, of_a_class: int) -> SourceSplit:
+        labels = np.repeat(np.arange(len(CLASSES), dtype=np.int64), of_a_class)
+        ids = [f"{name}/{index:05d}" for index in range(len(labels))]
+        return SourceSplit(ids=ids, labels=labels, read=_not_fetched)
+
+    return Source(
+        classes=CLASSES,
+        train=split("train", 6000),
+        test=split("test", 1000),
+        mask_kind="approximate: non-zero pixels",
+    )
+
+
+def _not_fetched(index: int) -> SourceImage:
+    raise OSError(f"image {index} was not fetched yet")
 
 
 def _find(downloads: Path) -> Path:

@@ -61,6 +61,16 @@ def imagenet(path: Path, downloads: Path) -> Source:
     return replace(source, val=None, test=split_of_files(root, files))
 
 
+def has_to_be_unpacked(path: Path) -> bool:
+    """Whether `imagenet` finds archives in `path` in the place of folders."""
+    if (path / KAGGLE).is_dir():
+        return False
+    devkit = DEVKIT.removesuffix(".tar.gz")
+    return ((path / TRAIN).is_file() and not (path / "train").is_dir()) or (
+        (path / DEVKIT).is_file() and not (path / devkit).is_dir()
+    )
+
+
 def imagenette(path: Path | None, downloads: Path) -> Source:
     """13,394 images of ten easy classes of ImageNet; its validation images are the test split."""
     from torchvision.datasets import Imagenette

@@ -1,0 +1,120 @@
+"""Everything that can be known before a job starts, for all who start jobs."""
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from dino.core.errors import DinoError
+from dino.core.paths import Project
+from dino.orchestration.folders import unwritable_folders
+from dino.orchestration.images import Images, images_to_prepare, prepared_images
+from dino.orchestration.rules import RULES, SHARED, TRUNK
+from dino.orchestration.situation import Planned, Situation
+
+if TYPE_CHECKING:
+    from dino.core.configuration.parameters import Parameters
+
+Steps = Iterable[tuple[str, str | None]]
+"""Stages with the names of their runs, None for a stage that all runs share."""
+
+
+def ensure_possible(project: Project, parameters: "Parameters", steps: Steps) -> None:
+    """Raise a `DinoError` of one line for the first of `problems`."""
+    refuse(problems(project, parameters, steps))
+
+
+def refuse(found: Iterable[DinoError]) -> None:
+    """Raise the first of `found`, with the number of the others."""
+    errors = list(found)
+    if errors:
+        others = len(errors) - 1
+        more = f" (and {others} more: `dino doctor` lists them)" if others else ""
+        raise DinoError(f"{errors[0]}{more}")
+
+
+def problems(project: Project, parameters: "Parameters", steps: Steps) -> Iterator[DinoError]:
+    """What will make one of `steps` refuse, each once.
+
+    Where `prepare` is among them its source is listed, else the prepared data say how many images
+    there are. Nothing is written, fetched or decoded.
+    """
+    runs = {run.name: run for run in parameters.all_runs()}
+    planned = tuple(
+        Planned(stage, None if run is None else runs[run])
+        for stage, run in enabled(parameters, steps)
+    )
+    if not planned:
+        return
+    yield from unwritable_folders(project, parameters)
+    images: Images | None = None
+    processes = 1
+    try:
+        if any(step.stage == "pretrain" for step in planned):
+            processes = _processes(project)
+        images = _images(project, parameters, planned)
+    except DinoError as error:
+        yield error
+    situation = Situation(
+        project=project,
+        parameters=parameters,
+        planned=planned,
+        images=images,
+        processes=processes,
+    )
+    told: set[str] = set()
+    for step in planned:
+        for rule in RULES.get(step.stage, ()):
+            try:
+                rule(situation, step.run)
+            except DinoError as error:
+                if str(error) not in told:
+                    told.add(str(error))
+                    yield error
+
+
+def steps_from(
+    parameters: "Parameters", stage: str, run: str | None
+) -> Iterator[tuple[str, str | None]]:
+    """`stage` (for one run), and the stages that build on it."""
+    yield stage, run
+    if stage not in TRUNK:
+        return
+    order = list(RULES)
+    for later in order[order.index(stage) + 1 :]:
+        if later not in SHARED:
+            runs = [each.name for each in parameters.all_runs()] if run is None else [run]
+            yield from ((later, each) for each in runs)
+        elif run is None:
+            yield later, None
+
+
+def enabled(parameters: "Parameters", steps: Steps) -> list[tuple[str, str | None]]:
+    """`steps` without the stages that params.yaml switches off."""
+    return [
+        (stage, run)
+        for stage, run in steps
+        if getattr(getattr(parameters, stage, None), "enabled", True)
+    ]
+
+
+def _images(
+    project: Project, parameters: "Parameters", planned: tuple[Planned, ...]
+) -> Images | None:
+    if any(step.stage == "prepare" for step in planned):
+        return images_to_prepare(parameters.prepare, project)
+    return prepared_images(project)
+
+
+def _processes(project: Project) -> int:
+    """How many train together, as far as the environment and slurm/settings.yaml say."""
+    if os.environ.get("DINO_LAUNCHER") == "slurm":
+        from dino.launch.settings import read_settings
+
+        settings = read_settings(project.root)
+        if "pretrain" in settings.submit:
+            return settings.job("pretrain").tasks
+    if "WORLD_SIZE" in os.environ or "DINO_PROCESSES" not in os.environ:
+        return int(os.environ.get("WORLD_SIZE", "1"))
+    from dino.launch.local import processes_wanted
+
+    return processes_wanted()

@@ -1,0 +1,96 @@
+"""The labels and classes of a project's images, before a stage reads them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import numpy as np
+import pyarrow.parquet as pq
+from jaxtyping import Int64
+
+from dino.core.artifacts import read_json
+from dino.core.errors import DataError
+from dino.core.paths import Project
+from dino.data.dataset import DESCRIPTION, MANIFEST, Split
+
+if TYPE_CHECKING:
+    from dino.core.configuration.prepare import PrepareConfig
+
+_MEASURED = 1000
+"""Files whose size is asked for: of a million that takes no time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images:
+    """What is known of a data set without its pixels."""
+
+    classes: tuple[str, ...]
+    """Empty: nothing is labelled."""
+    labels: Mapping[Split, Int64[np.ndarray, " images"]]
+    """Class index of each image; -1: unlabelled."""
+    stored_bytes: int = 0
+    """What `prepare` will write of them, about; 0 where that is not known."""
+
+    @property
+    def labelled(self) -> int:
+        """The number of training images with a label."""
+        return int((self.labels["train"] >= 0).sum())
+
+    @property
+    def text(self) -> str:
+        """Counts, for people."""
+        counts = ", ".join(f"{len(labels):,} {split}" for split, labels in self.labels.items())
+        return f"{counts} images, {len(self.classes) or 'no'} classes"
+
+
+def prepared_images(project: Project) -> Images | None:
+    """What `dino prepare` wrote; None before that."""
+    if not (project.data / DESCRIPTION).is_file() or not (project.data / MANIFEST).is_file():
+        return None
+    classes = read_json(project.data / DESCRIPTION)["classes"]
+    try:
+        table = pq.read_table(project.data / MANIFEST, columns=["split", "label"])
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{project.data / MANIFEST}: cannot be read ({error}); delete it and run `dino prepare`"
+        ) from None
+    splits = table["split"].to_numpy()
+    labels = table["label"].to_numpy().astype(np.int64)
+    return Images(
+        classes=tuple(classes), labels={split: labels[splits == split] for split in get_args(Split)}
+    )
+
+
+def images_to_prepare(config: "PrepareConfig", project: Project) -> Images | None:
+    """What `dino prepare` will find, by listing the source; nothing is fetched or decoded.
+
+    Raises `DataError` where it would. None where the source has to be fetched or unpacked first.
+    """
+    # here, because only `prepare` depends on these, and what is loaded is part of a training's
+    # fingerprint
+    from dino.data.sources.catalogue import listed_source
+    from dino.data.splitting import checked_assignments
+
+    source = listed_source(config, project.downloads)
+    if source is None:
+        return None
+    assignments = checked_assignments(source, config)
+    files = [
+        source.root / part.source.paths[position]
+        for part in assignments
+        if source.root is not None and part.source.paths is not None
+        for position in part.chosen.tolist()
+    ]
+    return Images(
+        classes=source.classes,
+        labels={part.split: part.source.labels[part.chosen] for part in assignments},
+        stored_bytes=_bytes(files) if config.storage == "copy" else 0,
+    )
+
+
+def _bytes(files: Sequence[Path]) -> int:
+    """The sizes of all `files`, by those of some that are spread evenly."""
+    some = files[:: max(1, len(files) // _MEASURED)]
+    sizes = [file.stat().st_size for file in some if file.is_file()]
+    return len(files) * sum(sizes) // max(1, len(sizes))

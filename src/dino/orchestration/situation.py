@@ -1,0 +1,46 @@
+"""What is to run, and what is known before it does."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dino.core.artifacts import sha256_of_file
+from dino.core.paths import Project
+from dino.orchestration.images import Images
+
+if TYPE_CHECKING:
+    from dino.core.configuration.parameters import Parameters, Run
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One execution of a stage."""
+
+    stage: str
+    run: "Run | None"
+    """None for a stage that all runs share."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Situation:
+    """What the rules of `dino.orchestration.rules` look at."""
+
+    project: Project
+    parameters: "Parameters"
+    planned: tuple[Planned, ...]
+    """Without the stages that params.yaml switches off."""
+    images: Images | None
+    """None: nothing is known of them before they are fetched, or prepared by an earlier stage."""
+    processes: int
+    """How many train together."""
+    checksums: dict[Path, str] = field(default_factory=dict)
+
+    def makes(self, stage: str, run: "Run | None") -> bool:
+        """Whether `stage` is to run, so that what is there of it now does not matter."""
+        return Planned(stage, run) in self.planned
+
+    def checksum(self, path: Path) -> str:
+        """The SHA-256 of a file, which is read once."""
+        if path not in self.checksums:
+            self.checksums[path] = sha256_of_file(path)
+        return self.checksums[path]
