@@ -43,6 +43,7 @@ PARAMETERS: dict[str, Any] = {
     },
     "features": {"resize_px": 8, "crop_px": 8, "last_blocks": 2},
     "attention": {"image_size_px": 8},
+    "finetune": {"enabled": False},
 }
 
 

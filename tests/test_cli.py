@@ -29,6 +29,7 @@ PARAMETERS = {
     "pretrain": {"crops": {"global_size_px": 8, "local_size_px": 4}, "batch_size": 50},
     "features": {"resize_px": 8, "crop_px": 8, "last_blocks": 2},
     "attention": {"image_size_px": 8},
+    "finetune": {"enabled": False},
 }
 RUN = "vit-dino-s0"
 
@@ -105,7 +106,7 @@ def test_a_file_in_place_of_the_results_folder_is_named(project, capsys):
     Path("results").write_text("not a folder")
     error = _refused(capsys, "prepare")
     assert "results" in error
-    assert "cannot be written" in error
+    assert "is a file where a folder is needed; move it away" in error
     assert Path("results").read_text() == "not a folder"
 
 

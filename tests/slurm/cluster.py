@@ -30,6 +30,7 @@ PARAMETERS: dict[str, Any] = {
     **workplace.PARAMETERS,
     **training.PARAMETERS,
     "attention": workplace.PARAMETERS["attention"],
+    "finetune": workplace.PARAMETERS["finetune"],
     "pretrain": {
         **training.PARAMETERS["pretrain"],
         "epochs": 10,
