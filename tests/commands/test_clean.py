@@ -148,6 +148,21 @@ def test_held_outputs_of_a_killed_computation_are_put_back_first(root: Path) -> 
     assert (root / step.outputs[0]).read_text() == "good"
 
 
+def test_held_output_goes_when_another_has_replaced_it(root: Path) -> None:
+    step = read_step(root, "knn", RUN)
+    for path in step.outputs:
+        write_text(root / path, "good")
+    kept = Kept(root, step)
+    kept.hold(step.outputs)
+    replaced, copied = (kept.folder / "links" / path for path in step.outputs)
+    write_text(root / step.outputs[0], "another")
+    # an equal one, as DVC makes
+    write_text(root / step.outputs[1], "good")
+    execute(root, remove=True)
+    assert not replaced.exists()
+    assert copied.exists()
+
+
 def test_nothing_is_removed_while_a_stage_computes(root: Path) -> None:
     holder = (
         "import sys; from pathlib import Path; from dino.core.locking import only_one\n"

@@ -1,5 +1,6 @@
 """What lies in a project that nothing of params.yaml needs any more."""
 
+import filecmp
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -99,10 +100,12 @@ def _held_or_computed_by_jobs(root: Path) -> Iterator[Leftover]:
             what, again = "outputs of a run that params.yaml does not ask for", "not at all"
             yield Leftover(path=folder, what=what, again=again)
         elif not Kept(root, step).has_begun and all((root / p).is_file() for p in step.outputs):
-            for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-                if path.name != "dvc.lock" and path.stat().st_nlink == 1:
+            for output in step.outputs:
+                held = folder / "links" / output
+                # DVC replaces a file by an equal one when it records it
+                if held.is_file() and not filecmp.cmp(held, root / output, shallow=False):
                     what = "output that was replaced since"
-                    yield Leftover(path=path, what=what, again="`dvc checkout`, if committed")
+                    yield Leftover(path=held, what=what, again="`dvc checkout`, if committed")
     locks = {step.lock for step in steps.values()}
     for folder in sorted((root / "work/jobs").glob("*/")):
         if folder.name not in locks:
