@@ -240,6 +240,12 @@ def test_an_image_of_a_program_is_read_as_its_file(mode):
     np.testing.assert_array_equal(np.asarray(in_known_mode(image)), np.asarray(file))
 
 
+def test_multiplied_alpha_is_composited_too():
+    for mode, plain in (("La", "LA"), ("RGBa", "RGBA")):
+        image = Image.new(plain, (2, 2), (0,) * len(plain)).convert(mode)
+        assert np.asarray(in_known_mode(image)).min() == 255
+
+
 def test_an_image_that_was_opened_from_a_file_is_turned_once():
     exif = Image.Exif()
     exif[ORIENTATION] = 6

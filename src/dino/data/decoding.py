@@ -220,6 +220,9 @@ def _in_known_mode(image: Image.Image) -> Image.Image:
         raise UnreadableImageError("its pixels are floating-point numbers of unknown range")
     if image.mode.startswith("I"):
         return _in_eight_bits(image)
+    if image.mode == "La":
+        # Pillow converts it to this mode alone
+        image = image.convert("LA")
     if image.has_transparency_data:
         return _on_white(image, mode)
     return image if image.mode == mode else image.convert(mode)

@@ -53,7 +53,8 @@ def prepare(
         raise DataError(f"prepare.strict: {text}; see quarantine.csv and leaks.csv in {kept}")
     _check_manifest(manifest, source.classes)
     if text:
-        print(f"prepare: {text}; see quarantine.csv and leaks.csv in {folder}", flush=True)
+        where = on_one_line(str(folder))
+        print(f"prepare: {text}; see quarantine.csv and leaks.csv in {where}", flush=True)
     _store(folder / IMAGES, parts)
     with replacing(folder / MANIFEST) as temporary:
         manifest.drop(columns="pixels_sha256").to_parquet(temporary, index=False)

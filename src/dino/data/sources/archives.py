@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dino.core.errors import DataError
+from dino.core.file_names import on_one_line
 from dino.data.sources.split_names import split_called
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
@@ -112,7 +113,7 @@ def unpack(path: Path, folder: Path, md5: str | None = None) -> None:
     if md5 is not None:
         verify_md5(path, md5)
     folder.mkdir(parents=True, exist_ok=True)
-    print(f"unpacking {path} ...", flush=True)
+    print(f"unpacking {on_one_line(str(path))} ...", flush=True)
     try:
         if path.name.lower().endswith(".zip"):
             with zipfile.ZipFile(path) as archive:
