@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dino.core.errors import DataError
-from dino.data.decoding import UnreadableImageError, decoded
+from dino.data.decoding import decoded
 from dino.data.sources.files import photographs_passed_over
 from dino.data.sources.folders import class_folders, folder
 
@@ -82,8 +82,12 @@ def test_a_name_that_is_not_utf8_is_for_the_quarantine(tmp_path, image_file):
     image_file(tmp_path / "1.png").rename(tmp_path / "b\udcff.png")
     source = folder(tmp_path)
     assert source.train.ids == ["b\\xff.png"]
-    with pytest.raises(UnreadableImageError, match="its name is not UTF-8"):
-        source.train.read(0)
+    assert source.train.unusable == {0: "its name is not UTF-8, as the manifest's names are"}
+    image_file(tmp_path / "a" / "1.png")
+    image_file(tmp_path / "c\udcff" / "1.png")
+    classes = class_folders(tmp_path)
+    assert classes.classes == ("a",)
+    assert len(classes.train.unusable) == 2
 
 
 def test_what_is_no_folder_of_classes_is_said(tmp_path, image_file):

@@ -41,8 +41,6 @@ def split_of_files(root: Path, files: Sequence[ImageFile]) -> SourceSplit:
 
     def read(index: int) -> SourceImage:
         file = files[index]
-        if not is_utf8(file.path):
-            raise UnreadableImageError("its name is not UTF-8, as the manifest's names are")
         try:
             encoded = (root / file.path).read_bytes()
         except ValueError as error:
@@ -58,9 +56,15 @@ def split_of_files(root: Path, files: Sequence[ImageFile]) -> SourceSplit:
         ids=[in_utf8(file.path) for file in files],
         labels=np.array([file.label for file in files], dtype=np.int64),
         read=read,
-        unusable={i: file.problem for i, file in enumerate(files) if file.problem is not None},
+        unusable={i: why for i, file in enumerate(files) if (why := _problem(file)) is not None},
         paths=[in_utf8(file.path) for file in files],
     )
+
+
+def _problem(file: ImageFile) -> str | None:
+    if not is_utf8(file.path):
+        return "its name is not UTF-8, as the manifest's names are"
+    return file.problem
 
 
 def image_paths(root: Path, below: str = "") -> list[str]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dino.core.errors import DataError
+from dino.core.file_names import is_utf8
 from dino.data.source import Source, SourceSplit
 from dino.data.sources.files import ImageFile, image_paths, split_of_files
 from dino.data.sources.split_names import split_called
@@ -43,7 +44,7 @@ def class_folders(
             parts[depth]
             for split in paths.values()
             for path in split
-            if len(parts := path.split("/")) > depth + 1
+            if len(parts := path.split("/")) > depth + 1 and is_utf8(parts[depth])
         }
     )
     if not folders:
@@ -55,7 +56,7 @@ def class_folders(
 
     def file(path: str) -> ImageFile:
         parts = path.split("/")
-        if len(parts) <= depth + 1:
+        if len(parts) <= depth + 1 or parts[depth] not in label:
             return ImageFile(path=path, label=-1, problem=NO_CLASS)
         return ImageFile(path=path, label=label[parts[depth]])
 
