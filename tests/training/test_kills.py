@@ -4,6 +4,8 @@ import hashlib
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -52,22 +54,45 @@ def test_a_killed_training_ends_with_the_checkpoint_of_an_uninterrupted_one(
     training.restart()
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR2"])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR2", "SIGINT"])
 def test_a_signal_saves_and_asks_to_be_started_again(training, uninterrupted, name):
     process = training.start()
     while not list(training.work.rglob("step_*.pth")):
         time.sleep(0.01)
     os.kill(process.pid, getattr(signal, name))
-    # schedulers repeat themselves
-    os.kill(process.pid, getattr(signal, name))
+    if name != "SIGINT":
+        # schedulers repeat themselves
+        os.kill(process.pid, getattr(signal, name))
     process.join()
-    assert process.exitcode == 75
+    assert process.exitcode == (130 if name == "SIGINT" else 75)
     line = training.said("dino pretrain: interrupted by")
-    step = int(re.fullmatch(rf".*interrupted by {name} at step (\d+); run the same.*", line)[1])
+    step = int(
+        re.fullmatch(
+            rf".*interrupted by {name} at step (\d+); run the same command again to continue: "
+            f"dino pretrain --run {RUN}, or what called it",
+            line,
+        )[1]
+    )
     assert any(f"step_{step:09d}" in path.name for path in training.work.rglob("step_*.pth"))
     assert training.finish() == uninterrupted
     assert training.said(f"continuing from step {step} of {STEPS}")
     training.restart()
+
+
+def test_a_second_ctrl_c_ends_at_once_in_the_middle_of_a_step():
+    script = (
+        "import time; from dino.training.interruption import Interruption\n"
+        "with Interruption(): print('begun', flush=True); time.sleep(300)"
+    )
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", script], stdout=pipe, stderr=pipe) as process:
+        assert process.stdout.readline() == b"begun\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.readline() == b"\n"
+        assert b"Ctrl-C again ends at once" in process.stderr.readline()
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == -signal.SIGINT
 
 
 def test_the_workers_of_a_killed_training_end(training, uninterrupted):

@@ -47,13 +47,15 @@ class InterruptedTraining(DinoError):  # noqa: N818 - nothing is wrong
     """A training that a signal has ended, after it saved all that it continues from."""
 
     exit_code = os.EX_TEMPFAIL
-    """75, which says: requeue me."""
+    """75, which says: requeue me. After Ctrl-C it is 130, as a shell expects."""
 
-    def __init__(self, signal_name: str | None, step: int) -> None:
+    def __init__(self, signal_name: str | None, step: int, command: str | None = None) -> None:
         """`signal_name`: None where another process of the same training got the signal."""
+        if signal_name == "SIGINT":
+            self.exit_code = 130
         super().__init__(
             f"interrupted by {signal_name or 'a signal to another process'} at step {step}; "
-            "run the same command again to continue"
+            f"run the same command again to continue{f': {command}' if command else ''}"
         )
 
 

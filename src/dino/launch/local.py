@@ -13,7 +13,7 @@ from dino.core.errors import ConfigurationError
 
 _ENDS_WITHIN_S = 30
 """Time that the others get when one process has failed: it may take a step until they notice."""
-_SIGNALS = (signal.SIGTERM, signal.SIGUSR2)
+_SIGNALS = (signal.SIGTERM, signal.SIGUSR2, signal.SIGINT)
 
 
 def processes_wanted() -> int:
@@ -44,7 +44,8 @@ def processes_wanted() -> int:
 def run_processes(count: int, arguments: Sequence[str]) -> int:
     """The exit code of `dino` with `arguments`, executed by `count` processes that train together.
 
-    SIGTERM and SIGUSR2 are passed on. Of several codes it is the first that is not 0.
+    SIGTERM, SIGUSR2 and SIGINT are passed on. Of several codes it is the first that is not 0; after
+    a SIGINT, 130.
     """
     shared = {
         "WORLD_SIZE": str(count),
@@ -53,8 +54,10 @@ def run_processes(count: int, arguments: Sequence[str]) -> int:
         "MASTER_PORT": str(_free_port()),
     }
     children: list[subprocess.Popen[bytes]] = []
+    passed: set[int] = set()
 
     def pass_on(number: int, frame: FrameType | None) -> None:
+        passed.add(number)
         for child in children:
             if child.poll() is None:
                 child.send_signal(number)
@@ -64,8 +67,14 @@ def run_processes(count: int, arguments: Sequence[str]) -> int:
         for rank in range(count):
             who = {"RANK": str(rank), "LOCAL_RANK": str(rank)}
             command = [sys.executable, "-m", "dino.cli", *arguments]
-            children.append(subprocess.Popen(command, env={**os.environ, **shared, **who}))
-        return _first_failure(children)
+            # in a group of their own: Ctrl-C reaches them through this process alone, and once
+            children.append(
+                subprocess.Popen(
+                    command, env={**os.environ, **shared, **who}, start_new_session=True
+                )
+            )
+        code = _first_failure(children)
+        return 128 + signal.SIGINT if code and signal.SIGINT in passed else code
     finally:
         for child in children:
             if child.poll() is None:

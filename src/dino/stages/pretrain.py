@@ -41,7 +41,8 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
         if is_main():
             _take_over(project, parameters, run)
         return
-    with process_group(), Interruption() as interruption:
+    command = f"dino pretrain --run {run.name}, or what called it"
+    with process_group(), Interruption(command) as interruption:
         _pretrain(project, parameters, run, interruption)
 
 

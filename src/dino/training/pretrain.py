@@ -160,7 +160,9 @@ class Pretraining:
                         on_checkpoint(self)
                         saved_at = time.monotonic()
                     if stop and self.step < len(self.schedules):
-                        raise InterruptedTraining(interruption.requested, self.step)
+                        raise InterruptedTraining(
+                            interruption.requested, self.step, interruption.command
+                        )
 
     def _step(self, batch: CropBatch, epoch: int, interruption: Interruption) -> bool:
         """Whether a process was asked to stop, as all of them learnt in the step before."""
