@@ -230,7 +230,7 @@ def _doctor(options: argparse.Namespace) -> int:
     # what is wrong with params.yaml, it says in its place
     with suppress(ConfigurationError):
         Bridge(Path.cwd()).recover()
-    return doctor(Path.cwd())
+    return doctor(Path.cwd(), trial=not options.no_trial)
 
 
 def _jobs(options: argparse.Namespace) -> int:

@@ -64,6 +64,11 @@ def _add_machine(add: Add) -> None:
         action="store_true",
         help="check slurm/settings.yaml against the cluster instead, with a small job",
     )
+    command.add_argument(
+        "--no-trial",
+        action="store_true",
+        help="leave out the training steps of some seconds that say how long a training takes",
+    )
     add("jobs", "show what the SLURM jobs of this checkout are doing")
     command = add("clean", "show what nothing in params.yaml needs any more, and remove it")
     command.add_argument("--yes", action="store_true", help="remove it; default: show it alone")

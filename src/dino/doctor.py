@@ -35,14 +35,15 @@ class Finding:
     """What the user must do before everything can run; None: nothing."""
 
 
-def doctor(root: Path) -> int:
+def doctor(root: Path, *, trial: bool = False) -> int:
     """0 when every stage of the project at `root` could run, 1 when the user must mend something.
 
-    Prints what it finds; changes nothing.
+    Prints what it finds; changes nothing. With `trial` some real training steps say how long the
+    trainings will take.
     """
     print(f"Project at {root}")
     remedies = []
-    for title, examine in SECTIONS.items():
+    for title, examine in {**SECTIONS, **({"Training": _trainings} if trial else {})}.items():
         print(f"\n{title}")
         for finding in examine(root):
             print(f"  {finding.label:<12} {finding.text}")
@@ -195,6 +196,19 @@ def _state(root: Path, step: Step, maker: dict[str, str]) -> str:
     if not missing:
         return "ready to run"
     return "waits for " + ", ".join(dict.fromkeys(maker[path] for path in missing))
+
+
+def _trainings(root: Path) -> Iterator[Finding]:
+    """How long they take, by a trial of some seconds."""
+    project = Project(root=root)
+    try:
+        parameters = read_parameters(project.parameters)
+        from dino.training.trial import estimates, training_images
+
+        for label, text in estimates(parameters, *training_images(parameters, project.data)):
+            yield Finding(label=label, text=text)
+    except DinoError as error:
+        yield Finding(label="unknown", text=str(error))
 
 
 SECTIONS: dict[str, Callable[[Path], Iterator[Finding]]] = {
