@@ -190,9 +190,11 @@ def _ensure_possible(options: argparse.Namespace) -> None:
 
 def _compute(options: argparse.Namespace) -> None:
     from dino.core.paths import Project
+    from dino.core.progress import set_position
 
     project, parameters = Project(root=Path.cwd()), _parameters()
     run = parameters.run_named(options.run) if STAGES[options.command][1] else None
+    set_position([each.name for each in parameters.all_runs()], run.name if run else None)
     reason = None if run is None else _nothing_to_do(parameters, options.command)
     if run is not None and reason is not None:
         from dino.stages import switched_off

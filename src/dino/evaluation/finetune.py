@@ -17,6 +17,7 @@ from dino.core.configuration.finetune import FinetuneConfig
 from dino.core.distributed import cores
 from dino.core.errors import CollapseError
 from dino.core.precision import best_device
+from dino.core.progress import title
 from dino.data.batch_loader import batch_loader
 from dino.data.dataset import PreparedDataset, Split
 from dino.data.labelled_images import (
@@ -120,7 +121,9 @@ def finetune(
         initializer=lambda: torch.set_num_threads(max(1, cores() // len(candidates))),
     )
     trainer = _Trainer(dataset, config, candidates, threads, device)
-    progress = tqdm(range(1, config.epochs + 1), desc="finetune", unit="epoch", mininterval=2)
+    progress = tqdm(
+        range(1, config.epochs + 1), desc=title("finetune"), unit="epoch", mininterval=2
+    )
     with threads:
         for epoch in progress:
             losses = trainer.train(

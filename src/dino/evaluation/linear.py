@@ -19,6 +19,7 @@ from tqdm import tqdm
 from dino.core.configuration.linear import LinearConfig
 from dino.core.errors import ConfigurationError
 from dino.core.precision import best_device
+from dino.core.progress import title
 from dino.features.labelled_splits import LabelledFeatures, LabelledSplits
 from dino.metrics.accuracy import rank_of_label, top_k_accuracy
 from dino.metrics.intervals import share_interval
@@ -183,7 +184,7 @@ def trained(
     """What comes of a training on `batches(epoch)`: features and labels; epochs count from 1."""
     curves: list[list[LinearEpoch]] = [[] for _ in training.learning_rates]
     best: list[tuple[LinearEpoch, nn.Linear]] = []
-    for epoch in tqdm(range(1, training.epochs + 1), desc="linear", unit="epoch"):
+    for epoch in tqdm(range(1, training.epochs + 1), desc=title("linear"), unit="epoch"):
         losses = [training.step(features, labels) for features, labels in batches(epoch)]
         training.end_epoch()
         train_losses = torch.stack(losses).double().mean(dim=0).tolist()

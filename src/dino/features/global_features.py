@@ -13,6 +13,7 @@ from dino.core.configuration.features import FeaturesConfig
 from dino.core.distributed import cores
 from dino.core.errors import CheckpointError, ConfigurationError
 from dino.core.precision import autocast, best_device, resolve_precision
+from dino.core.progress import title
 from dino.data.batch_loader import batch_loader
 from dino.data.dataset import PreparedDataset
 from dino.data.normalisation import normalised
@@ -132,7 +133,7 @@ def extract_tokens(
         batch_size=config.batch_size,
     )
     count = len(pixels)  # type: ignore[arg-type]
-    progress = tqdm(total=count, desc="features", unit="images", mininterval=2)
+    progress = tqdm(total=count, desc=title("features"), unit="images", mininterval=2)
     precision = resolve_precision(config.precision, device)
 
     @torch.no_grad()

@@ -18,6 +18,7 @@ from dino.core.configuration.pretrain import PretrainConfig
 from dino.core.distributed import cores, is_main, rank, world_size
 from dino.core.errors import CheckpointError, CollapseError, InterruptedTraining
 from dino.core.precision import best_device, resolve_precision
+from dino.core.progress import title
 from dino.core.provenance import code_fingerprint, plain
 from dino.data.batch_loader import BatchLoader
 from dino.data.dataset import PreparedDataset
@@ -131,7 +132,7 @@ class Pretraining:
         with tqdm(
             total=len(self.schedules) * self.config.batch_size,
             initial=self.step * self.config.batch_size,
-            desc="pretrain",
+            desc=title("pretrain"),
             unit="images",
             mininterval=5,
             disable=not is_main(),
