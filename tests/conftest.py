@@ -1,5 +1,6 @@
 """What every test shares: shapes are checked, one thread a process, the slow ones begin first."""
 
+import os
 import pkgutil
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,9 @@ from typing import Any
 import pytest
 from jaxtyping import install_import_hook
 
+# threads that wait leave the core to the processes beside them; changes no number. Read when torch
+# is loaded, and by the commands that tests start
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 TESTS = Path(__file__).parent
 TOGETHER = ("slurm", "workflow")
 """Folders whose tests share what takes long to make: one process executes them all."""

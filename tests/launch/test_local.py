@@ -53,8 +53,7 @@ def project(tmp_path: Path) -> Path:
 
 def start(project: Path, *arguments: str, **variables: str) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "dino.cli", *arguments]
-    # threads that wait leave the core to the processes beside them; changes no number
-    environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE", **variables}
+    environment = {**os.environ, **variables}
     with (project / "log").open("ab") as log:
         return subprocess.Popen(command, cwd=project, env=environment, stdout=log, stderr=log)
 
