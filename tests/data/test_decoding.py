@@ -39,12 +39,13 @@ def test_grey_stays_grey(mode):
     assert decoded(_file(Image.fromarray(GREY).convert(mode))).mode == "L"
 
 
-def test_sixteen_bits_are_scaled_to_eight():
-    wide = GREY.astype(np.uint16) * 257
-    for format in ("PNG", "TIFF"):
-        image = decoded(_file(Image.fromarray(wide), format))
-        assert image.mode == "L"
-        np.testing.assert_array_equal(np.asarray(image), GREY)
+@pytest.mark.parametrize("format", ["PNG", "TIFF"])
+@pytest.mark.parametrize("low_byte", [0, 100, 255])
+def test_of_sixteen_bits_the_high_byte_counts(format, low_byte):
+    wide = GREY.astype(np.uint16) * 256 + low_byte
+    image = decoded(_file(Image.fromarray(wide), format))
+    assert image.mode == "L"
+    np.testing.assert_array_equal(np.asarray(image), GREY)
 
 
 def test_what_is_transparent_is_white():
