@@ -253,7 +253,6 @@ def test_the_first_problem_is_told_with_the_number_of_others(project, photos):
 
 
 def test_checking_loads_neither_torch_nor_what_a_training_does_not(project, photos):
-    """Modules of data that are loaded count in a training's fingerprint."""
     _prepared(project)
     (project.root / "params.json").write_text(
         json.dumps(copy.deepcopy(PARAMETERS) | {"class_map": {}})

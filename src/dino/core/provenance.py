@@ -1,7 +1,6 @@
 """What a result was made from: parameters, code, packages, machine and time."""
 
 import dataclasses
-import hashlib
 import os
 import platform
 import resource
@@ -95,17 +94,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     return value
-
-
-def code_fingerprint(packages: tuple[str, ...]) -> str:
-    """The SHA-256 of the sources of all modules of dino's `packages` that are loaded."""
-    prefixes = tuple(f"dino.{package}." for package in packages)
-    digest = hashlib.sha256()
-    for name in sorted(sys.modules):
-        source = getattr(sys.modules[name], "__file__", None)
-        if name.startswith(prefixes) and source:
-            digest.update(name.encode() + b"\0" + Path(source).read_bytes())
-    return digest.hexdigest()
 
 
 def git_state(root: Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from dino.core.artifacts import read_json, write_json
 from dino.core.configuration.parameters import Parameters, Run
+from dino.core.configuration.pretrain import PretrainConfig
 from dino.core.paths import Project
 from dino.core.provenance import plain
 
@@ -23,14 +24,19 @@ def noted_training(folder: Path) -> dict[str, Any] | None:
     return identity
 
 
+def decisive_parameters(config: PretrainConfig) -> dict[str, Any]:
+    """The parameters of a training that change what it computes, as JSON-like values."""
+    parameters: dict[str, Any] = plain(config)
+    # how often a state is saved, and what is said about it, changes nothing
+    del parameters["checkpoints"], parameters["monitor"]
+    return parameters
+
+
 def training_identity(project: Project, parameters: Parameters, run: Run) -> dict[str, Any]:
     """The parameters, seed and data of the training of `run`, once the data are prepared."""
-    config = plain(parameters.pretrain_of(run))
-    # how often a state is saved, and what is said about it, changes nothing that is computed
-    del config["checkpoints"], config["monitor"]
     return {
         "architecture": plain(parameters.architectures[run.architecture]),
-        "pretrain": config,
+        "pretrain": decisive_parameters(parameters.pretrain_of(run)),
         "seed": run.seed,
         "data": read_json(project.data / "dataset.json")["fingerprint"],
     }

@@ -15,10 +15,11 @@ import pandas as pd
 import pyarrow as pa
 
 from dino.core.artifacts import fingerprint, replacing, write_json, write_text
+from dino.core.code_fingerprint import code_fingerprint
 from dino.core.configuration.prepare import PrepareConfig
 from dino.core.errors import DataError
 from dino.core.file_names import on_one_line
-from dino.core.provenance import code_fingerprint, plain
+from dino.core.provenance import plain
 from dino.data.dataset import DESCRIPTION, IMAGES, IMAGES_SCHEMA, LEAKS, MANIFEST, QUARANTINE, Split
 from dino.data.examination import Rejected
 from dino.data.parts import PartFiles, make_missing
@@ -26,6 +27,8 @@ from dino.data.source import Source
 from dino.data.splitting import Assignment, check_classes, checked_assignments
 
 LEAK_COLUMNS = ("group", "split", "id")
+_CODE = ("dino.data.preparation", "dino.data.sources.catalogue")
+"""Modules that, with all that they import, decide what the parts of a preparation hold."""
 
 
 def prepare(
@@ -77,7 +80,7 @@ def _check_manifest(manifest: pd.DataFrame, classes: tuple[str, ...]) -> None:
 def _identity(source: Source, config: PrepareConfig, assignments: Sequence[Assignment]) -> str:
     """What the parts of a preparation depend on; files count with their size and time."""
     settings = {key: value for key, value in plain(config).items() if key != "strict"}
-    start = fingerprint([settings, list(source.classes), code_fingerprint(("data",))])
+    start = fingerprint([settings, list(source.classes), code_fingerprint(*_CODE)])
     digest = hashlib.sha256(start.encode())
     for assignment in assignments:
         part = assignment.source

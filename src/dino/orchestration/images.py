@@ -67,8 +67,7 @@ def images_to_prepare(config: "PrepareConfig", project: Project) -> Images | Non
 
     Raises `DataError` where it would. None where the source has to be fetched or unpacked first.
     """
-    # here, because only `prepare` depends on these, and what is loaded is part of a training's
-    # fingerprint
+    # here, because only `prepare` needs these, and loading them takes time
     from dino.data.sources.catalogue import listed_source
     from dino.data.splitting import checked_assignments
 

@@ -13,13 +13,15 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dino.core.artifacts import fingerprint, sha256_of_file
+from dino.core.code_fingerprint import code_fingerprint
 from dino.core.configuration.architecture import ArchitectureConfig
 from dino.core.configuration.pretrain import PretrainConfig
 from dino.core.distributed import cores, is_main, rank, world_size
 from dino.core.errors import CheckpointError, CollapseError, InterruptedTraining
 from dino.core.precision import best_device, resolve_precision
 from dino.core.progress import title
-from dino.core.provenance import code_fingerprint, plain
+from dino.core.provenance import plain
+from dino.core.resumable import decisive_parameters
 from dino.data.batch_loader import BatchLoader
 from dino.data.dataset import PreparedDataset
 from dino.data.loader import CropBatch, CropDataset, EpochBatches, crop_loader
@@ -33,7 +35,8 @@ from dino.training.starting_point import starting_point
 from dino.training.step import Stepper, StepResult, shards_for
 
 LOG_EVERY_STEPS = 20
-_CODE = ("data", "model", "objective", "optim", "features", "training")
+_CODE = ("dino.training.pretrain", "dino.training.checkpoints")
+"""Modules that, with all that they import, decide what a state means."""
 
 Callback = Callable[["Pretraining"], None]
 
@@ -104,16 +107,13 @@ class Pretraining:
         Not the number of processes: another number continues with the same crops, and differs by
         the rounding of a sum in another order.
         """
-        config = plain(self.config)
-        # how often a state is saved, and what is said about it, changes nothing that is computed
-        del config["checkpoints"], config["monitor"]
         files = (self.config.initial, self.config.teacher.checkpoint)
         return fingerprint(
             {
                 "architecture": plain(self.architecture),
-                "pretrain": config,
+                "pretrain": decisive_parameters(self.config),
                 "files": [sha256_of_file(Path(file)) for file in files if file],
-                "code": code_fingerprint(_CODE),
+                "code": code_fingerprint(*_CODE),
                 "seed": self.seed,
                 "data": self.dataset.fingerprint,
                 "precision": self.precision,
