@@ -1,13 +1,16 @@
 """What an interrupted training was of, besides code: its state is of no use to another one."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dino.core.artifacts import read_json, write_json
-from dino.core.configuration.parameters import Parameters, Run
-from dino.core.configuration.pretrain import PretrainConfig
 from dino.core.paths import Project
 from dino.core.provenance import plain
+
+if TYPE_CHECKING:
+    # a stage depends on the code that it imports, and all sections are in there
+    from dino.core.configuration.parameters import Parameters, Run
+    from dino.core.configuration.pretrain import PretrainConfig
 
 _FILE = "training.json"
 
@@ -24,7 +27,7 @@ def noted_training(folder: Path) -> dict[str, Any] | None:
     return identity
 
 
-def decisive_parameters(config: PretrainConfig) -> dict[str, Any]:
+def decisive_parameters(config: "PretrainConfig") -> dict[str, Any]:
     """The parameters of a training that change what it computes, as JSON-like values."""
     parameters: dict[str, Any] = plain(config)
     # how often a state is saved, and what is said about it, changes nothing
@@ -32,7 +35,7 @@ def decisive_parameters(config: PretrainConfig) -> dict[str, Any]:
     return parameters
 
 
-def training_identity(project: Project, parameters: Parameters, run: Run) -> dict[str, Any]:
+def training_identity(project: Project, parameters: "Parameters", run: "Run") -> dict[str, Any]:
     """The parameters, seed and data of the training of `run`, once the data are prepared."""
     return {
         "architecture": plain(parameters.architectures[run.architecture]),
