@@ -66,7 +66,7 @@ def run(arguments: list[str]) -> int:
     """The exit code of `dino` with `arguments`; errors that the user can act on are one line."""
     options = parser().parse_args(arguments)
     try:
-        if options.command == "features" and (options.run is None or options.images):
+        if options.command == "features" and (options.run is None or _names_images(options)):
             return _features_of_images(options)
         if options.command in STAGES:
             from dino.stage_command import run_stage
@@ -109,16 +109,24 @@ def _clean(options: argparse.Namespace) -> int:
     return 0
 
 
+def _names_images(options: argparse.Namespace) -> bool:
+    """Whether there is an option of `dino features` that a run does not take."""
+    return any(value for name, value in vars(options).items() if name not in {"command", "run"})
+
+
 def _features_of_images(options: argparse.Namespace) -> int:
     if options.run is not None or not options.images or options.output is None:
-        raise DinoError("expected either --run NAME, or images and -o FEATURES.parquet")
+        raise DinoError(
+            "expected either --run NAME alone, whose settings are features in params.yaml, or "
+            "images and -o FEATURES.parquet"
+        )
     from dino.stages.image_features import execute
 
     return execute(
         options.images,
         options.output,
         options.teacher,
-        batch_size=options.batch_size,
+        batch_size=options.batch_size or 64,
         resize_px=options.resize_px,
         crop_px=options.crop_px,
         normalise=options.normalise,

@@ -134,7 +134,7 @@ def _add_image_options(command: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--teacher", type=Path, help="default: artifacts/RUN/teacher where there is but one"
     )
-    group.add_argument("--batch-size", type=_positive, default=64, metavar="N")
+    group.add_argument("--batch-size", type=_positive, metavar="N", help="default: 64")
     group.add_argument(
         "--resize-px", type=_positive, metavar="N", help="default: as the teacher's config.json"
     )

@@ -237,3 +237,11 @@ def test_hostile_sizes_take_little_memory(place: Path) -> None:
     assert "hostile/bomb.png: cannot be read (too many pixels" in done.stderr
     assert len(pd.read_csv("f.csv")) == 1
     assert int(kilobytes) < 400_000
+
+
+@pytest.mark.parametrize("option", [["--normalise"], ["--batch-size", "8"], ["-o", "x.csv"]])
+def test_options_for_own_images_are_refused_beside_a_run(
+    option: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["features", "--run", "a-dino-s0", *option]) == 1
+    assert "expected either --run NAME alone" in capsys.readouterr().err
