@@ -19,7 +19,7 @@ _OTHERS_NAMED = 3
 _OF_CAMERAS = frozenset(
     {".heic", ".heif", ".jxl", ".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2"}
 )
-"""Of photographs too, and what to convert before Pillow can read it."""
+"""Endings of photographs that have to be converted before Pillow can read them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +104,8 @@ def _no_image(folder: Path, others: Counter[str]) -> DataError:
         instead.append("others")
     return DataError(
         f"{on_one_line(str(folder))}: no image found; endings looked for: {', '.join(common)} and "
-        f"{more} more that Pillow reads; found instead: {', '.join(instead) or 'no file'}"
+        f"{more} more that Pillow reads; found instead: {', '.join(instead) or 'no file'}; "
+        "correct the path, or convert the files"
     )
 
 
