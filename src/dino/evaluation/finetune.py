@@ -35,7 +35,7 @@ from dino.model.backbone import ReferencePositionVit
 
 Interval = tuple[float, float] | None
 _KEPT_BYTES = 2**28
-"""Of a split's pixels, which are then decoded once and not in every epoch."""
+"""A split with at most so many bytes of pixels is kept, and not decoded in every epoch."""
 _BATCH = 256
 """Images that are classified at a time."""
 
@@ -47,7 +47,7 @@ class FinetuneEpoch:
     epoch: int
     """From 1."""
     train_loss: float
-    """Mean over the epoch's batches, each before its own step; of mixed and smoothed targets."""
+    """Mean over the epoch's batches, each before its own step, with mixed and smoothed targets."""
     val_top1: float | None
     """None after an epoch without a look at val."""
 
@@ -96,7 +96,7 @@ def finetune(
     """The accuracies of each of `backbones` (trainable), fine-tuned with its layer decay.
 
     All see the same batches: the same images in the same order with the same augmentation. Test
-    is looked at once, after training. Raises `CollapseError` for a loss that is no number.
+    is looked at once, after training. Raises `CollapseError` for a loss that is NaN or infinite.
     """
     images = training_images(dataset, config)
     for backbone in backbones.values():
@@ -146,7 +146,7 @@ def finetune(
 
 @torch.no_grad()
 def _ensure_takes(backbone: nn.Module, crop_px: int) -> None:
-    """Raise `ConfigurationError` for a network of a fixed size that is another."""
+    """Raise `ConfigurationError` for a network that takes images of another size alone."""
     # in evaluation mode, in which nothing is counted or drawn
     was_training = backbone.training
     if not isinstance(backbone, ReferencePositionVit):

@@ -48,7 +48,7 @@ class Teacher:
         self.crop_px = crop_px
         """Side of the central square that the backbone sees."""
         self.sha256 = sha256
-        """Of the backbone's weights."""
+        """Checksum of the file with the backbone's weights."""
         self.dim = feature_dim(backbone)
         """How many numbers a feature has."""
         self._device = best_device()

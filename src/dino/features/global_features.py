@@ -164,7 +164,7 @@ def extract_tokens(
 
 
 def ensure_finite_features(features: Float[Tensor, "images *dims"], name: str) -> None:
-    """Raise `CheckpointError` when one of the features of the network `name` is no number."""
+    """Raise `CheckpointError` when a feature of the network `name` is NaN or infinite."""
     if not torch.isfinite(features).all():
         raise CheckpointError(
             f"the features of {name} are not finite: its weights are damaged or its training "

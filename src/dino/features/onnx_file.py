@@ -77,7 +77,7 @@ def _difference(path: Path, backbone: nn.Module, size_px: tuple[int, int]) -> fl
         images = torch.randn(batch, 3, *size_px, generator=generator)
         (features,) = session.run([FEATURES], {IMAGES: images.numpy()})
         difference = float(np.abs(features - backbone(images).numpy()).max())
-        # a number that is none compares as neither larger nor smaller
+        # NaN compares as neither larger nor smaller
         largest = difference if difference != difference else max(largest, difference)
     return largest
 

@@ -39,7 +39,7 @@ def save_backbone(
     `pixels`: what the backbone was trained to see; None: what this project trains with. Plain timm
     gives the same features at the exported image size. Other sizes need the positional rule that
     config.json records; `load_backbone` applies it. Raises `CheckpointError` for weights that are
-    no numbers, and then writes nothing.
+    NaN or infinite, and then writes nothing.
     """
     ensure_finite(weights, f"the weights for {folder}")
     size_px = architecture.image_size_px

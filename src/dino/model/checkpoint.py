@@ -86,7 +86,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise CheckpointError(f"{path}: not found; run `dino pretrain`") from None
     except Exception as error:
-        # what the bytes of a file that is none make of the reader ends in any type
+        # the reader raises errors of any type for files that are no checkpoint
         raise CheckpointError(
             f"{path}: cannot be read as a checkpoint ({damage(error)}); delete it and run "
             "`dino pretrain` again"

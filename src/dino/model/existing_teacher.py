@@ -42,14 +42,14 @@ class ExistingTeacher:
     pixels: PixelStatistics | None
     """None: as this project and the reference normalise, and all of the image."""
     sha256: str
-    """Of the file; of the weights themselves where they come from timm."""
+    """Checksum of the file; of the weights themselves where they come from timm."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Found:
     weights: dict[str, Tensor]
     sizes: dict[str, Any]
-    """Those of _SIZES that the source names, and _POOLING."""
+    """The values of `_SIZES` and `_POOLING` that the source names."""
     sha256: str
     pixels: PixelStatistics | None = None
 
@@ -121,7 +121,7 @@ def pixel_statistics(network: dict[str, Tensor]) -> PixelStatistics | None:
 def ensure_unchanged(config: WeightsConfig, sha256: str) -> None:
     """Raise `CheckpointError` when the file that `config` names is no longer that of `sha256`.
 
-    A file that is gone is none that has changed.
+    A file that is gone does not count as changed.
     """
     if config.file is not None:
         named = Path(config.file)

@@ -85,7 +85,7 @@ def load_reference_checkpoint(path: Path) -> ReferenceCheckpoint:
     This project's own checkpoints have the same parts under the same names and are read as well.
     Weights are in float32. Nothing but tensors, numbers, text and the types of an allow-list is
     unpickled. Raises `CheckpointError` when the file is missing, damaged, holds anything else, or
-    holds numbers that are none.
+    holds weights that are NaN or infinite.
     """
     content = _content(path)
     if not {"teacher", "student"} & set(content):
@@ -115,7 +115,7 @@ def _content(path: Path) -> dict[Any, Any]:
     except FileNotFoundError:
         raise CheckpointError(f"{path}: not found") from None
     except Exception as error:
-        # what the bytes of a file that is none make of the reader ends in any type
+        # the reader raises errors of any type for files that are no checkpoint
         raise CheckpointError(f"{path}: cannot be read as a checkpoint ({damage(error)})") from None
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: expected a dictionary, got {type(content).__name__}")

@@ -41,11 +41,11 @@ class TimmFolder:
     """What config.json says of a network; timm's defaults where it says nothing."""
 
     config: Path
-    """The file."""
+    """The file that says it."""
     architecture: str
     """Name in timm, without the tag of pretrained weights."""
     arguments: dict[str, Any]
-    """Those of the architecture, without the number of classes."""
+    """What the architecture is built with, without the number of classes."""
     image_size_px: tuple[int, int]
     """Height and width of the images that it was trained on."""
     pixels: PixelStatistics
@@ -102,7 +102,7 @@ def read_folder(folder: Path) -> TimmFolder:
 def pixels_of(pretrained: Mapping[str, Any]) -> PixelStatistics:
     """What timm's description of pretrained weights says; its defaults for what is not there.
 
-    Raises `ValueError` for values that are no numbers of three channels.
+    Raises `ValueError` unless mean and std have a finite number for each of three channels.
     """
     given = {name: value for name, value in pretrained.items() if value is not None}
     mean, std = given.get("mean", PretrainedCfg.mean), given.get("std", PretrainedCfg.std)
@@ -130,7 +130,7 @@ def _pixels(pretrained: Mapping[str, Any], path: Path) -> PixelStatistics:
 
 
 def _sides(size: Any, path: Path) -> tuple[int, int]:
-    """Height and width of what is one number, two, or three with the channels before them."""
+    """Height and width from a single side, from both, or from channels, height and width."""
     sides = tuple(size[-2:]) if isinstance(size, list | tuple) else (size, size)
     if len(sides) != 2 or not all(type(side) is int and side > 0 for side in sides):
         raise CheckpointError(f"{path}: expected an image size as height and width, got {size}")
@@ -146,7 +146,7 @@ def build(folder: TimmFolder, **other: Any) -> nn.Module:
     try:
         return timm.create_model(folder.architecture, pretrained=False, num_classes=0, **arguments)
     except Exception as error:
-        # what an architecture makes of the arguments of strangers ends in any type
+        # architectures raise errors of any type for arguments that do not fit them
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise CheckpointError(
             f"{folder.config}: timm cannot build {folder.architecture} with these model_args "
@@ -170,7 +170,7 @@ def weights_file(folder: Path) -> Path:
 def read_weights(path: Path) -> dict[str, Tensor]:
     """The tensors in a file that `weights_file` names, in float32.
 
-    Raises `CheckpointError` for a damaged file, and for numbers that are none.
+    Raises `CheckpointError` for a damaged file, and for weights that are NaN or infinite.
     """
     if path.suffix != ".safetensors":
         return load_reference_checkpoint(path).teacher.backbone

@@ -1,4 +1,4 @@
-"""A network's weights by name: whether they are numbers, and whether they fit a network."""
+"""A network's weights by name: whether they are finite, and whether they fit a network."""
 
 from collections.abc import Mapping
 from pathlib import Path
