@@ -28,7 +28,7 @@ Add = Callable[[str, str], argparse.ArgumentParser]
 
 
 def parser() -> argparse.ArgumentParser:
-    """What reads the command line: a subcommand for each stage, then those that are none."""
+    """The parser of the command line: a subcommand for each stage, then the others."""
     whole = argparse.ArgumentParser(
         prog="dino",
         description="Self-supervised vision transformers: train, score and plot. Run it from the "

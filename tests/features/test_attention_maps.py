@@ -55,7 +55,7 @@ def test_backbones_without_cls_attention_say_why(name: str) -> None:
     backbone = _backbone()
     assert no_cls_attention(backbone) is None
     backbone.patch_embed.patch_size = (8, 4)
-    assert no_cls_attention(backbone) == "its patches are no squares but 8 x 4 px"
+    assert no_cls_attention(backbone) == "its patches are not square but 8 x 4 px"
 
 
 def test_masks_keep_the_fewest_patches_of_the_mass() -> None:

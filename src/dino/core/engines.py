@@ -262,7 +262,7 @@ class Bridge:
     def _dvc(self, task: str, *program: str) -> str:
         """What a program of Python that asks or tells DVC has to say: a commit, to the user."""
         done = subprocess.run(
-            # modules beside the program's file are none of its own
+            # the program must not import modules that happen to lie beside its file
             [sys.executable, "-P", *program],
             cwd=self.root,
             stdout=sys.__stderr__ if task == "commit" else subprocess.PIPE,

@@ -27,7 +27,7 @@ class CheckpointError(DinoError):
 
 
 class CollapseError(DinoError):
-    """Training that will not recover: distributions that collapsed, numbers that are none."""
+    """Training that will not recover: distributions that collapsed, or NaN and infinite numbers."""
 
     def __init__(self, message: str, report: dict[str, Any] | None = None) -> None:
         """`report`: what else is known, for a file."""

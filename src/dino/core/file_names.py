@@ -4,7 +4,7 @@ import os
 
 
 def in_utf8(path: str) -> str:
-    """`path` with its bytes that are no UTF-8 written as \\xNN."""
+    """`path`, in which bytes that are not UTF-8 are written as \\xNN."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 

@@ -41,7 +41,7 @@ _STRING = "tag:yaml.org,2002:str"
 def read_yaml(path: Path, hint: str = "run from the project's root") -> Any:
     """The content of `path`; `hint` says what to do when there is none.
 
-    Raises `ConfigurationError`, in one line, when it is missing or is no YAML, when a key is there
+    Raises `ConfigurationError`, in one line, when it is missing or not YAML, when a key is there
     twice, and for a value that not every program reads alike.
     """
     try:

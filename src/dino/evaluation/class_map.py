@@ -23,12 +23,12 @@ from dino.metrics.intervals import LEVEL
 
 _COORDINATE_DECIMALS = 3
 _DISTANCE_DECIMALS = 8
-"""Of what is written and compared: equal means have equal distances, whatever the rounding."""
+"""Distances are written and compared rounded, so that equal means have equal distances."""
 MIN_CLASSES = 4
-"""Of a map by t-SNE, whose perplexity is a third of the other classes and at least 1."""
+"""t-SNE needs as many: its perplexity is a third of the other classes and at least 1."""
 _RESAMPLES = 500
 _NO_LENGTH = 1e-12
-"""Of a mean of unit vectors that is zero but for rounding."""
+"""The length below which a mean of unit vectors is zero but for rounding."""
 
 
 @dataclass(frozen=True, kw_only=True)

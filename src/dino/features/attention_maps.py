@@ -16,7 +16,7 @@ def no_cls_attention(backbone: nn.Module) -> str | None:
         height_px, width_px = backbone.patch_embed.patch_size
         if height_px == width_px:
             return None
-        return f"its patches are no squares but {height_px} x {width_px} px"
+        return f"its patches are not square but {height_px} x {width_px} px"
     return (
         f"{type(backbone).__name__} has no self-attention of a [CLS] token over patches "
         "in its last block"

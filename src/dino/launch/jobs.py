@@ -29,7 +29,7 @@ def jobs_table(root: Path) -> str:
 def jobs_at_work(root: Path, step: str = "*") -> list[QueuedJob]:
     """The jobs of this checkout in SLURM's queue, of one step (such as pretrain-RUN) or of all.
 
-    None where no job was ever submitted, or no cluster answers.
+    Empty where no job was ever submitted, or no cluster answers.
     """
     if not any((root / "work" / "jobs").glob(f"{step}/*/{RECORD}")):
         return []

@@ -19,8 +19,8 @@ _SIGNALS = (signal.SIGTERM, signal.SIGUSR2, signal.SIGINT)
 def processes_wanted() -> int:
     """How many processes a training has here: DINO_PROCESSES, else one for each GPU, at least 1.
 
-    Raises `ConfigurationError` for what is no such number, and for more than the machine serves:
-    a GPU each or, without any, a core each.
+    Raises `ConfigurationError` for anything else, and for more processes than the machine
+    has GPUs or, without any, cores.
     """
     wanted = os.environ.get("DINO_PROCESSES")
     if wanted is not None and (not wanted.isdecimal() or int(wanted) < 1):

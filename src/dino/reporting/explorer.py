@@ -17,7 +17,8 @@ from dino.reporting.results import Results, RunResults
 
 MOST_RUNS = 4
 BUDGET_BYTES = 4_000_000
-"""Of all arrays, before they are written in base64: six images of a ViT-S/16 at 224 px take 3.3 MB.
+"""All arrays together, before base64: six images of a ViT-S/16 at 224 px take 3.3 MB.
+
 Where all images of all runs take more, each run shows fewer of them, and where one image of each is
 too much, fewer runs are shown; one image of one run always is. The page says what is left out."""
 _PICTURE_QUALITY = 88

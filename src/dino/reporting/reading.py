@@ -117,7 +117,7 @@ def _ensure_comparable(
 
 
 def _weights(pretrain: dict[str, Any]) -> dict[str, Any] | None:
-    """Of a teacher that was not trained here, from the provenance of its run."""
+    """What the provenance of a run says of a teacher that was not trained here; None otherwise."""
     found = pretrain.get("parameters", {}).get("architecture", {}).get("weights")
     return found if isinstance(found, dict) else None
 

@@ -145,7 +145,7 @@ def _naming_what_is_kept(
     kept = folder.newest() if is_main() else None
     text = "no checkpoint was saved yet"
     if kept:
-        # from numbers that are none no checkpoint is made; one may show a collapse
+        # no checkpoint is made from NaN or infinite numbers; one may show a collapse
         which = "last good" if error.report is not None else "newest"
         text = f"the {which} checkpoint is {kept}"
     if error.report is not None:

@@ -1,4 +1,4 @@
-"""What a training has run into: two kinds of collapse, or numbers that are none."""
+"""What a training has run into: two kinds of collapse, or NaN and infinite numbers."""
 
 import math
 from collections.abc import Sequence
@@ -87,7 +87,7 @@ def _kind(row: LogRow, config: MonitorConfig, prototypes: int) -> Kind | None:
 def not_finite(
     result: StepResult, step: int, epoch: int, names: Sequence[str], images: Sequence[str]
 ) -> CollapseError:
-    """The error for a step whose loss or gradients are no numbers.
+    """The error for a step whose loss or gradients are NaN or infinite.
 
     `names` are those of the parameters whose gradients the result has, `images` the batch's ids.
     The error's report has all of them.

@@ -29,7 +29,7 @@ STEP_SECONDS, CROP_SECONDS = 4.0, 0.5
 """What a trial takes, for each architecture and variant, besides making its networks."""
 _FIRST_IMAGES = 8
 _STATE_BYTES = 16
-"""Of each parameter in a checkpoint: student, teacher and AdamW's two means, in float32."""
+"""Bytes in a checkpoint for each parameter: student, teacher and AdamW's two means, in float32."""
 _FEATURE_SETS = 2
 """The teacher's and those of the network before its first step."""
 _BUSY_SHARE = 0.25
@@ -48,9 +48,9 @@ class Trial:
     """What one image costs in training, and a checkpoint on the disk."""
 
     step_seconds: float
-    """Of the networks, all cores or the GPU together."""
+    """Time of the networks, on all cores or the GPU together."""
     crop_seconds: float
-    """Of its crops, on one core."""
+    """Time to make its crops, on one core."""
     checkpoint_bytes: int
     feature_dim: int
 

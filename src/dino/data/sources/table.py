@@ -22,7 +22,7 @@ def manifest(path: Path, columns: ColumnsConfig) -> Source:
     """The images that the rows of `path` name, relative to its folder.
 
     Raises `DataError` for a file that is no table, a column or path that is missing, a path that
-    is there twice, and a split that is none of train, val and test.
+    is there twice, and a split other than train, val and test.
     """
     table = _table(path)
     if columns.path not in table:
