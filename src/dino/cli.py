@@ -1,4 +1,4 @@
-"""The command `dino`: parse, load, call, save. Every subcommand is a stage of the workflow."""
+"""The command `dino`: parse the command line, then load and call what it asks for."""
 
 import argparse
 import os
