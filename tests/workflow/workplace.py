@@ -1,5 +1,7 @@
 """A small project with the real commands, and what a user types in it."""
 
+import fcntl
+import functools
 import json
 import os
 import shutil
@@ -15,6 +17,8 @@ import pytest
 import yaml
 
 from dino import cli
+from dino.core.configuration.pretrain import CropsConfig
+from dino.data.crops import MultiCrop
 
 ROOT = Path(__file__).parents[2]
 # compiled code comes along: its cache is valid where the sources keep their times
@@ -198,8 +202,18 @@ class Changed:
     after_the_crash: list[str]
 
 
+@functools.cache
+def _compile() -> None:
+    """Compile the augmentation once here, which takes half a minute, and not in every copy."""
+    with (ROOT / "src" / "dino" / "data" / "crops.py").open() as stream:
+        # the other process of the tests waits, and finds the compiled code
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        MultiCrop(CropsConfig())
+
+
 def fresh_clone(root: Path, parameters: dict[str, Any] = PARAMETERS) -> Workplace:
     """The project at `root` with small parameters; nothing was computed yet."""
+    _compile()
     for name in SOURCES:
         source, copy = ROOT / name, root / name
         copy.parent.mkdir(parents=True, exist_ok=True)
