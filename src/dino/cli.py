@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from dino.command_line import STAGES, parser
-from dino.core.errors import ConfigurationError, DinoError
+from dino.core.errors import ConfigurationError, DinoError, InterruptedTraining
 
 
 def main() -> None:
@@ -74,7 +74,9 @@ def run(arguments: list[str]) -> int:
             return run_stage(options, arguments)
         return _COMMANDS[options.command](options)
     except DinoError as error:
-        print(f"dino {options.command}: {error}", file=sys.stderr)
+        # one interruption ends all processes of a training: the first speaks for them
+        if not isinstance(error, InterruptedTraining) or os.environ.get("RANK", "0") == "0":
+            print(f"dino {options.command}: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print(f"dino {options.command}: interrupted", file=sys.stderr)

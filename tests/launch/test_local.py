@@ -80,6 +80,8 @@ def test_a_signal_reaches_all_processes_and_they_continue_to_the_same_bits(proje
             time.sleep(0.05)
         training.send_signal(number)
         assert training.wait() == code
+        # said once, by the first process
+        assert (project / "log").read_text().count(f"interrupted by {number.name} at") == 1
     assert start(project, *pretrain, DINO_PROCESSES="2").wait() == 0
     assert "continuing from step" in (project / "log").read_text()
     assert checkpoint(project) == expected
