@@ -53,3 +53,9 @@ def test_a_teacher_from_elsewhere_takes_no_time():
     values["architectures"] = {"vit": vit}
     labels = [label for label, _ in estimates(parse(Parameters, values, ""), 100, 8)]
     assert "pretrain" not in labels and "vit-dino" not in labels
+
+
+def test_a_batch_above_the_images_takes_no_time():
+    batch = PARAMETERS["pretrain"]["batch_size"]
+    labels = [label for label, _ in estimates(parse(Parameters, PARAMETERS, ""), batch - 1, 8)]
+    assert "pretrain" not in labels and "vit-dino" not in labels

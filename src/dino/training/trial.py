@@ -65,17 +65,19 @@ class Trial:
 def estimates(parameters: Parameters, images: int, size_px: int) -> Iterator[tuple[str, str]]:
     """Label and text, for people: time and disk of the trainings, and what slows them down.
 
-    `images` of `size_px` are trained on. Architectures with weights are not trained.
+    `images` of `size_px` are trained on. Architectures with weights are not trained, nor runs whose
+    batch has more images than there are.
     """
     trials: dict[tuple[str, str], Trial] = {}
     total = disk = 0.0
     for run in parameters.all_runs():
         architecture = parameters.architectures[run.architecture]
         config = parameters.pretrain_of(run)
-        if architecture.weights is not None:
+        seen = config.epochs * (images // config.batch_size * config.batch_size)
+        # too few images for one batch: refused before anything runs
+        if architecture.weights is not None or not seen:
             continue
         key = (run.architecture, run.variant)
-        seen = config.epochs * (images // config.batch_size * config.batch_size)
         if key not in trials:
             trials[key] = trial(architecture, config, size_px)
             seconds = trials[key].seconds(seen)
