@@ -34,7 +34,7 @@ def test_a_number_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, wante
 def test_more_processes_than_the_machine_serves_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    most = torch.cuda.device_count() or len(os.sched_getaffinity(0))
+    most = torch.cuda.device_count() or os.cpu_count()
     for wanted in (most + 1, 1000):
         monkeypatch.setenv("DINO_PROCESSES", str(wanted))
         with pytest.raises(ConfigurationError, match=f"expected at most {most}, since each"):

@@ -20,7 +20,8 @@ def processes_wanted() -> int:
     """How many processes a training has here: DINO_PROCESSES, else one for each GPU, at least 1.
 
     Raises `ConfigurationError` for anything else, and for more processes than the machine
-    has GPUs or, without any, cores.
+    has GPUs or, without any, cores. A process that is bound to one core may still start two: they
+    compute the same, more slowly.
     """
     wanted = os.environ.get("DINO_PROCESSES")
     if wanted is not None and (not wanted.isdecimal() or int(wanted) < 1):
@@ -32,7 +33,7 @@ def processes_wanted() -> int:
     gpus = torch.cuda.device_count()
     if wanted is None:
         return max(1, gpus)
-    most, what = (gpus, "GPUs") if gpus else (len(os.sched_getaffinity(0)), "cores")
+    most, what = (gpus, "GPUs") if gpus else (os.cpu_count() or 1, "cores")
     if int(wanted) > most:
         raise ConfigurationError(
             f"DINO_PROCESSES: expected at most {most}, since each process needs one of this "
