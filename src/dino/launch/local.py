@@ -13,15 +13,16 @@ from dino.core.errors import ConfigurationError
 
 _ENDS_WITHIN_S = 30
 """Time that the others get when one process has failed: it may take a step until they notice."""
+_PROCESSES_A_CORE = 4
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR2, signal.SIGINT)
 
 
 def processes_wanted() -> int:
     """How many processes a training has here: DINO_PROCESSES, else one for each GPU, at least 1.
 
-    Raises `ConfigurationError` for anything else, and for more processes than the machine
-    has GPUs or, without any, cores. A process that is bound to one core may still start two: they
-    compute the same, more slowly.
+    Raises `ConfigurationError` for anything else, for more processes than the machine has GPUs
+    and, without any, for more than four a core: some more than cores compute what as many GPUs
+    would, if slowly.
     """
     wanted = os.environ.get("DINO_PROCESSES")
     if wanted is not None and (not wanted.isdecimal() or int(wanted) < 1):
@@ -33,12 +34,14 @@ def processes_wanted() -> int:
     gpus = torch.cuda.device_count()
     if wanted is None:
         return max(1, gpus)
-    most, what = (gpus, "GPUs") if gpus else (os.cpu_count() or 1, "cores")
+    all_cores = os.cpu_count() or 1
+    most, why = (
+        (gpus, f"one for each of this machine's {gpus} GPUs")
+        if gpus
+        else (_PROCESSES_A_CORE * all_cores, f"{_PROCESSES_A_CORE} for each of {all_cores} cores")
+    )
     if int(wanted) > most:
-        raise ConfigurationError(
-            f"DINO_PROCESSES: expected at most {most}, since each process needs one of this "
-            f"machine's {most} {what}, got {wanted}"
-        )
+        raise ConfigurationError(f"DINO_PROCESSES: expected at most {most}, {why}, got {wanted}")
     return int(wanted)
 
 
