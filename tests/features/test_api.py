@@ -142,8 +142,8 @@ def test_images_that_cannot_be_read_are_left_out_by_name(
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (["photos"], "expected either --run NAME, or images and -o"),
-        ([], "expected either --run NAME, or images and -o"),
+        (["photos"], "or images and -o FEATURES.parquet"),
+        ([], "or images and -o FEATURES.parquet"),
         (["photos", "--run", "a", "-o", "f.parquet"], "expected either --run NAME"),
         (["nowhere", "-o", "f.parquet"], "nowhere: no such file or folder"),
         (["artifacts", "-o", "f.parquet"], "artifacts: no image found; endings looked for"),
