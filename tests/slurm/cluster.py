@@ -23,7 +23,7 @@ from soak import training
 SCRIPT = Path(__file__).parent / "cluster.sh"
 RUN = training.RUN
 SETTINGS = "slurm/settings.yaml"
-PATIENCE_S = 90
+PATIENCE_S = 300
 
 # On scikit-learn's digits: 20 steps an epoch, a checkpoint every few steps.
 PARAMETERS: dict[str, Any] = {

@@ -83,7 +83,7 @@ def test_engine_that_ends_leaves_the_job_to_the_next(training, undisturbed, with
         # as a terminal does: to snakemake, the launcher, and all between them
         for process in descendants(engine.pid):
             os.kill(process, with_signal)
-        output, _ = engine.communicate(timeout=60)
+        output, _ = engine.communicate(timeout=240)
         assert engine.returncode != 0
         if with_signal == signal.SIGINT:
             assert f"detached: job {job_id} goes on" in output
