@@ -83,9 +83,8 @@ def test_features_are_timms(tmp_path: Path, name: str, arguments: dict[str, Any]
     torch.testing.assert_close(features, _own_features(folder, pixels), atol=1e-5, rtol=1e-4)
 
 
-@torch.no_grad()
-def test_a_run_takes_over_a_network_with_its_classifier_left_out(folder: Path) -> None:
-    architecture = ArchitectureConfig(
+def _architecture(folder: Path) -> ArchitectureConfig:
+    return ArchitectureConfig(
         timm_name=VIT,
         image_size_px=16,
         patch_size_px=4,
@@ -94,6 +93,11 @@ def test_a_run_takes_over_a_network_with_its_classifier_left_out(folder: Path) -
         num_heads=2,
         weights={"folder": str(folder)},
     )
+
+
+@torch.no_grad()
+def test_a_run_takes_over_a_network_with_its_classifier_left_out(folder: Path) -> None:
+    architecture = _architecture(folder)
     weights = existing_teacher(architecture).weights
     written = load_file(folder / "model.safetensors")
     assert set(written) - set(weights) == {"head.weight", "head.bias"}
@@ -124,17 +128,7 @@ def test_positions_of_two_rows_of_eight_are_no_four_of_four(tmp_path: Path) -> N
         assert positions.std(dim=1).max() < 1e-5
         assert (positions.mean(dim=(1, 2)).diff() > 0).all()
     with pytest.raises(CheckpointError, match=r"square images, .* got one for 8 x 32 px"):
-        existing_teacher(
-            ArchitectureConfig(
-                timm_name=VIT,
-                image_size_px=16,
-                patch_size_px=4,
-                embed_dim=16,
-                depth=2,
-                num_heads=2,
-                weights={"folder": str(tmp_path)},
-            )
-        )
+        existing_teacher(_architecture(tmp_path))
 
 
 def test_what_config_json_does_not_say_is_timms_default(folder: Path) -> None:

@@ -30,20 +30,12 @@ from dino.core.paths import Project
 from dino.reporting.graph import PER_RUN, PROJECT_STAGES
 from dino.reporting.reading import read_results
 from dino.reporting.results import Results
+from dino.stages.switched_off import NEED_LABELS
 
 HEADS = 4
 EXAMPLES = 5
 PATCH_SIZE_PX = 7
 STEPS = 120
-NEED_LABELS = (
-    "knn",
-    "linear",
-    "linear_paper",
-    "low_shot",
-    "class_map",
-    "finetune",
-    "robustness",
-)
 NO_LABELS = {"reason": "the data set has no labels"}
 
 
