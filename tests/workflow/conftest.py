@@ -1,7 +1,9 @@
 """Copies of the project in which the tests may do as they like."""
 
-import shutil
+import subprocess
+import time
 
+import psutil
 import pytest
 from workplace import LEARNING_RATE, RUN, Changed, Workplace, fresh_clone
 
@@ -27,15 +29,30 @@ def changed(computed_by_dvc: Workplace, tmp_path_factory: pytest.TempPathFactory
     project = computed_by_dvc.copy(tmp_path_factory.mktemp("changed") / "project")
     project.set(LEARNING_RATE, 0.01)
     planned = project.planned()
-    # a file where the training wants to keep what it resumes from
-    in_the_way = project.root / "work" / RUN
-    shutil.rmtree(in_the_way, ignore_errors=True)
-    in_the_way.write_text("a file")
-    project("snakemake", succeeds=False)
-    until_the_crash = project.executed
+    until_the_crash = _killed_in_pretrain(project)
     status = project("dvc", "status")
-    in_the_way.unlink()
     project("snakemake")
     after_the_crash = project.executed
     project.commit("another learning rate")
     return Changed(project, planned, until_the_crash, status, after_the_crash)
+
+
+def _killed_in_pretrain(project: Workplace) -> list[str]:
+    """What `snakemake` executed until its pretraining was killed, as by a lack of memory."""
+    started = time.time()
+    with subprocess.Popen(
+        ["snakemake"],
+        cwd=project.root,
+        env=project.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as snakemake:
+        descendants = psutil.Process(snakemake.pid)
+        while not (executed := project.executed_since(started)):
+            assert snakemake.poll() is None
+            time.sleep(0.02)
+        for process in descendants.children(recursive=True):
+            if "pretrain" in process.cmdline():
+                process.kill()
+        assert snakemake.wait() != 0
+    return executed

@@ -18,6 +18,8 @@ from dino.core.provenance import plain
 NAMES = preset_names(ROOT)
 SECTIONS = set(Parameters.__dataclass_fields__)
 LONGEST_COST, LONGEST_TITLE = 28, 90
+IMAGES_OF_A_CLASS = 1000
+"""Enough for the largest batch."""
 
 # DVC's own reading of dvc.yaml, of all presets in one process that imports DVC once
 STEPS_OF_DVC = """
@@ -35,12 +37,23 @@ json.dump(found, sys.stdout)
 
 @pytest.fixture(scope="module")
 def plans(sources: Workplace, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
-    """What `snakemake -n` plans for each preset in a fresh clone without any data."""
+    """What `snakemake -n` plans for each preset in a fresh clone.
+
+    The user's images are files without content: names and sizes are all that is looked at.
+    """
     folder = tmp_path_factory.mktemp("presets")
+    images = folder / "images"
+    for split in ("train", "val"):
+        for label in ("n01", "n02"):
+            (images / split / label).mkdir(parents=True)
+            for number in range(IMAGES_OF_A_CLASS):
+                (images / split / label / f"{number}.JPEG").touch()
 
     def plan(name: str) -> dict[str, int]:
         project = sources.copy(folder / name)
         shutil.copy(ROOT / "presets" / f"{name}.yaml", project.root / "params.yaml")
+        if read_parameters(project.root / "params.yaml").prepare.path is not None:
+            project.set("prepare.path", str(images))
         return project.planned()
 
     with ThreadPoolExecutor(max_workers=2) as threads:
@@ -79,7 +92,7 @@ def test_preset_is_described_with_its_cost(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_snakemake_plans_the_preset_without_its_data(name: str, plans: dict[str, dict]) -> None:
+def test_snakemake_plans_the_preset(name: str, plans: dict[str, dict]) -> None:
     runs = read_parameters(ROOT / "presets" / f"{name}.yaml").all_runs()
     expected = {stage: len(runs) if stage in PER_RUN else 1 for stage in STAGES}
     assert plans[name] == expected

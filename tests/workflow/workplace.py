@@ -110,12 +110,16 @@ class Workplace:
             command, cwd=self.root, env=self.environment, capture_output=True, text=True
         )
         output = done.stdout + done.stderr
-        # every subcommand of dino opens its lock when it starts, whichever engine calls it
-        locks = (self.root / "work" / "locks").glob("*")
-        self.executed = sorted(lock.name for lock in locks if lock.stat().st_mtime > started)
+        self.executed = self.executed_since(started)
         if (done.returncode == 0) is not succeeds:
             pytest.fail(f"`{' '.join(command)}` ended with {done.returncode}:\n{output}")
         return output
+
+    def executed_since(self, started: float) -> list[str]:
+        """What was executed after a time in seconds since the epoch, sorted."""
+        # every subcommand of dino opens its lock when it starts, whichever engine calls it
+        locks = (self.root / "work" / "locks").glob("*")
+        return sorted(lock.name for lock in locks if lock.stat().st_mtime > started)
 
     @property
     def environment(self) -> dict[str, str]:

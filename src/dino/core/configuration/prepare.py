@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, Strict, model_validator
 
 from dino.core.configuration.number import PositiveInt, Seed, SidePx
 from dino.core.configuration.section import section
@@ -98,7 +98,7 @@ class PrepareConfig:
     """With pack."""
     min_side_px: SidePx = 1
     """Images with a shorter side are quarantined."""
-    max_pixels: Annotated[int, Field(ge=1, le=178_956_970)] = 178_956_970
+    max_pixels: Annotated[int, Strict(), Field(ge=1, le=178_956_970)] = 178_956_970
     """Images of more pixels are quarantined unread. At most where Pillow suspects an attack, and
     works on no image any more.
     """
