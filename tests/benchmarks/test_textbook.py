@@ -16,7 +16,8 @@ def test_textbook_training_follows_the_reference(request, trajectory):
         epochs=int(file["cfg/epochs"]),
         head=head_of(
             arrays_below(file, "student_init/head."),
-            norm_last_layer=bool(file["cfg/norm_last_layer"])),
+            norm_last_layer=bool(file["cfg/norm_last_layer"]),
+        ),
         optimizer=OptimizerConfig(
             warmup_epochs=0,
             clip_norm=float(file["cfg/clip_grad"]),

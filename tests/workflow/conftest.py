@@ -5,7 +5,7 @@ import time
 
 import psutil
 import pytest
-from workplace import LEARNING_RATE, RUN, Changed, Workplace, fresh_clone
+from workplace import LEARNING_RATE, Changed, Workplace, fresh_clone
 
 
 @pytest.fixture(scope="session")

@@ -18,8 +18,8 @@ from dino.core.provenance import plain
 NAMES = preset_names(ROOT)
 SECTIONS = set(Parameters.__dataclass_fields__)
 LONGEST_COST, LONGEST_TITLE = 28, 90
-IMAGES_OF_A_CLASS = 1000
-"""Enough for the largest batch."""
+IMAGES_OF_A_CLASS = 6000
+"""In each of two classes: enough for 10,000 validation images and the largest batch."""
 
 # DVC's own reading of dvc.yaml, of all presets in one process that imports DVC once
 STEPS_OF_DVC = """
@@ -39,7 +39,7 @@ json.dump(found, sys.stdout)
 def plans(sources: Workplace, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
     """What `snakemake -n` plans for each preset in a fresh clone.
 
-    The user's images are files without content: names and sizes are all that is looked at.
+    The user's images and weights are files without content: their names are looked at.
     """
     folder = tmp_path_factory.mktemp("presets")
     images = folder / "images"
@@ -52,8 +52,14 @@ def plans(sources: Workplace, tmp_path_factory: pytest.TempPathFactory) -> dict[
     def plan(name: str) -> dict[str, int]:
         project = sources.copy(folder / name)
         shutil.copy(ROOT / "presets" / f"{name}.yaml", project.root / "params.yaml")
-        if read_parameters(project.root / "params.yaml").prepare.path is not None:
+        parameters = read_parameters(project.root / "params.yaml")
+        if parameters.prepare.path is not None:
             project.set("prepare.path", str(images))
+        for architecture in parameters.architectures.values():
+            if architecture.weights is not None and architecture.weights.file is not None:
+                weights = project.root / architecture.weights.file
+                weights.parent.mkdir(exist_ok=True)
+                weights.touch()
         return project.planned()
 
     with ThreadPoolExecutor(max_workers=2) as threads:
