@@ -88,8 +88,8 @@ def _doctor(options: argparse.Namespace) -> int:
         from dino.launch.cluster_check import check_cluster
 
         return check_cluster(Path.cwd())
-    from dino.core.engines import Bridge
     from dino.doctor import doctor
+    from dino.orchestration.bridge import Bridge
 
     # what is wrong with params.yaml, it says in its place
     with suppress(ConfigurationError):
@@ -122,7 +122,7 @@ def _features_of_images(options: argparse.Namespace) -> int:
             "expected either --run NAME alone, whose settings are features in params.yaml, or "
             "images and -o FEATURES.parquet"
         )
-    from dino.stages.image_features import execute
+    from dino.commands.image_features import execute
 
     return execute(
         options.images,
@@ -137,14 +137,14 @@ def _features_of_images(options: argparse.Namespace) -> int:
 
 
 def _convert(options: argparse.Namespace) -> int:
-    from dino.stages.convert import execute
+    from dino.commands.convert import execute
 
     execute(options.source, options.output, options.network)
     return 0
 
 
 def _preset(options: argparse.Namespace) -> int:
-    from dino.stages import preset
+    from dino.commands import preset
 
     if options.list:
         preset.show_all(Path.cwd())
@@ -158,15 +158,15 @@ def _preset(options: argparse.Namespace) -> int:
 
 
 def _record(options: argparse.Namespace) -> int:
-    from dino.stages.record import execute
+    from dino.commands.record import execute
 
     execute(Path.cwd(), options.name, options.snakemake)
     return 0
 
 
 def _why(options: argparse.Namespace) -> int:
+    from dino.commands.why import execute
     from dino.core.paths import Project
-    from dino.stages.why import execute
 
     # paths are printed as they are typed, below the current folder
     return execute(Project(root=Path()), options.result)

@@ -31,14 +31,17 @@ def parser() -> argparse.ArgumentParser:
     """The parser of the command line: a subcommand for each stage, then the others."""
     whole = argparse.ArgumentParser(
         prog="dino",
-        description="Self-supervised vision transformers: train, score and plot. Run it from the "
-        "project's root; all settings are in params.yaml. Snakemake and DVC call these commands "
-        "in the right order.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="dino COMMAND ...",
     )
-    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = whole.add_subparsers(prog="dino", dest="command", required=True, metavar="COMMAND")
+    # argparse lists subcommands in one group: those without a help text are listed by us
+    commands.help = "one of those below; `dino COMMAND --help` says more"
+    texts: dict[str, str] = {}
 
     def add(name: str, text: str) -> argparse.ArgumentParser:
-        return commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        texts[name] = text
+        return commands.add_parser(name, description=text[0].upper() + text[1:] + ".")
 
     for name, (text, of_one_run) in STAGES.items():
         command = add(name, text)
@@ -54,7 +57,21 @@ def parser() -> argparse.ArgumentParser:
     _add_machine(add)
     _add_experiments(add)
     _add_convert(add)
+    whole.description = _DESCRIPTION
+    whole.epilog = "\n\n".join(
+        f"{title}:\n" + "\n".join(f"  {name:<{_WIDTH}}{texts[name]}" for name in names)
+        for title, names in {
+            "stages of the workflow, in their order": list(STAGES),
+            "other commands": [name for name in texts if name not in STAGES],
+        }.items()
+    )
     return whole
+
+
+_DESCRIPTION = """\
+Self-supervised vision transformers: train, score and plot. Run it from the project's root; all
+settings are in params.yaml. Snakemake and DVC call the stages in the right order."""
+_WIDTH = 2 + max(map(len, STAGES))
 
 
 def _add_machine(add: Add) -> None:

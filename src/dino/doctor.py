@@ -12,11 +12,11 @@ from pathlib import Path
 
 from dino.core.configuration.parameters import read_parameters
 from dino.core.configuration.prepare import PrepareConfig
-from dino.core.engines import Bridge
 from dino.core.errors import DinoError
 from dino.core.paths import Project
 from dino.core.pipeline import Step, read_pipeline
 from dino.core.provenance import processor_name
+from dino.orchestration.bridge import Bridge
 from dino.orchestration.checks import problems
 from dino.orchestration.cluster import cluster_problems
 from dino.orchestration.images import images_to_prepare, prepared_images

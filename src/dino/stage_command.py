@@ -14,7 +14,7 @@ from dino.core.errors import DinoError
 
 if TYPE_CHECKING:
     from dino.core.configuration.parameters import Parameters
-    from dino.core.kept import Kept
+    from dino.orchestration.kept import Kept
 
 
 def run_stage(options: argparse.Namespace, arguments: list[str]) -> int:
@@ -75,8 +75,8 @@ def _kept(options: argparse.Namespace) -> "Kept | None":
 
     None where no dvc.yaml says which files these are, and for all but a training's first process.
     """
-    from dino.core.kept import Kept, recover
     from dino.core.pipeline import read_pipeline
+    from dino.orchestration.kept import Kept, recover
 
     if os.environ.get("RANK", "0") != "0" or not (Path.cwd() / "dvc.yaml").is_file():
         return None

@@ -14,11 +14,11 @@ from dino.commands.clean import execute
 from dino.core.artifacts import write_json, write_text
 from dino.core.configuration.parameters import read_parameters
 from dino.core.errors import DinoError
-from dino.core.kept import Kept
 from dino.core.paths import Project
 from dino.core.pipeline import read_step
 from dino.core.provenance import plain
 from dino.core.resumable import note_training, training_identity
+from dino.orchestration.kept import Kept
 
 RUN, OLD = "tiny-dino-s0", "tiny-dino-s7"
 GOES = {

@@ -10,7 +10,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path.cwd() / "src"))
 
 from dino.core.configuration.parameters import read_parameters
-from dino.core.engines import Bridge
+from dino.orchestration.bridge import Bridge
 from dino.core.errors import ConfigurationError, DinoError
 from dino.launch.settings import read_settings
 from dino.orchestration.plan import ensure_plan

@@ -11,12 +11,12 @@ from typing import Any
 
 from dino.commands.leftovers import leftovers
 from dino.core.configuration.parameters import read_parameters
-from dino.core.engines import Bridge
 from dino.core.errors import DinoError
 from dino.core.locking import while_unlocked
 from dino.core.paths import Project
 from dino.core.yaml_file import read_yaml
 from dino.launch.jobs import jobs_at_work
+from dino.orchestration.bridge import Bridge
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from dino.core.artifacts import read_json
 from dino.core.configuration.parameters import Parameters
-from dino.core.kept import Kept, kept_folder
 from dino.core.paths import Project
 from dino.core.pipeline import read_pipeline
 from dino.core.provenance import plain
 from dino.core.resumable import noted_training, training_identity
+from dino.orchestration.kept import Kept, kept_folder
 
 _RUN = re.compile(r"\w+-\w+-s\d+")
 

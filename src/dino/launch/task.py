@@ -12,8 +12,8 @@ from pkgutil import resolve_name
 from submitit.helpers import DelayedSubmission, TorchDistributedEnvironment
 
 from dino.core.artifacts import write_json, write_text
-from dino.core.attempt import ensure_newest_attempt, join_attempt
 from dino.core.errors import DinoError, InterruptedTraining, SupersededError
+from dino.launch.attempt import ensure_newest_attempt, join_attempt
 from dino.launch.snapshot import RESULT, read_result
 
 _UNFINISHED_TURNS = 10

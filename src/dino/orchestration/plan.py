@@ -12,7 +12,7 @@ from dino.core.pipeline import Step, read_pipeline
 
 if TYPE_CHECKING:
     from dino.core.configuration.parameters import Parameters
-    from dino.core.engines import Bridge
+    from dino.orchestration.bridge import Bridge
 
 RUNS_NOTHING = (
     *("lint", "list_rules", "list_target_rules", "dag", "rulegraph", "filegraph", "d3dag"),

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from dino.core.artifacts import sha256_of_file, write_json, write_text
-from dino.core.attempt import ensure_newest_attempt
 from dino.core.distributed import cores, from_main, is_main, process_group, rank
 from dino.core.distributed import world_size as number_of_processes
 from dino.core.errors import CollapseError
@@ -15,6 +14,7 @@ from dino.core.paths import Project
 from dino.core.provenance import Stopwatch, provenance
 from dino.core.resumable import note_training, training_identity
 from dino.data.dataset import PreparedDataset
+from dino.launch.attempt import ensure_newest_attempt
 from dino.model.checkpoint import save_checkpoint
 from dino.model.existing_teacher import checkpoint_of, existing_teacher
 from dino.training.checkpoints import CheckpointFolder

@@ -16,10 +16,10 @@ from typing import Any
 
 from dino.core.artifacts import sha256_of_file, write_text
 from dino.core.errors import DinoError
-from dino.core.kept import LONG_AGO_NS, Kept, kept_folder, recover
 from dino.core.locking import locked_file, while_idle, while_unlocked
 from dino.core.pipeline import Step, read_pipeline
-from dino.core.recorded import has_dvc
+from dino.orchestration.dvc_lock import has_dvc
+from dino.orchestration.kept import LONG_AGO_NS, Kept, kept_folder, recover
 
 SNAKEMAKE = "snakemake"
 """As which Snakemake stands in DVC's list of who writes what."""

@@ -223,7 +223,7 @@ def test_hostile_sizes_take_little_memory(place: Path) -> None:
     Image.new("RGB", (1, 20_000)).save("hostile/strip.png")
     measured = (
         "import resource, sys; from dino.cli import run; "
-        "import dino.stages.image_features; "
+        "import dino.commands.image_features; "
         "loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; "
         "code = run(sys.argv[1:]); "
         "print(code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - loaded)"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dino.core.engines import LONG_AGO_NS, Bridge, BusyError
 from dino.core.pipeline import read_pipeline
+from dino.orchestration.bridge import LONG_AGO_NS, Bridge, BusyError
 
 PARAMETERS = "rate: 1\nk: 5\n"
 PIPELINE = """

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from dino.core.attempt import ensure_newest_attempt, join_attempt
 from dino.core.errors import SupersededError
+from dino.launch.attempt import ensure_newest_attempt, join_attempt
 
 
 @pytest.fixture(autouse=True)

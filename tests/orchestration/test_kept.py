@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from dino.core.artifacts import write_text
-from dino.core.kept import LONG_AGO_NS, Kept, kept_folder, recover
 from dino.core.locking import only_one
 from dino.core.pipeline import Step, read_pipeline
+from dino.orchestration.kept import LONG_AGO_NS, Kept, kept_folder, recover
 
 PIPELINE = """
 stages:

@@ -16,7 +16,7 @@ from dino.core.artifacts import read_json, write_json
 from dino.core.errors import DinoError
 from dino.core.locking import while_idle
 from dino.core.pipeline import Step
-from dino.core.recorded import (
+from dino.orchestration.dvc_lock import (
     cached_file,
     committed_content,
     has_dvc,
