@@ -26,7 +26,8 @@ from dino.evaluation.masked_images import scored_images
 from dino.features.attention_maps import cls_attention
 from dino.metrics.intervals import mean_interval
 from dino.metrics.jaccard import jaccard
-from dino.model.backbone import ReferencePositionVit, build_backbone
+from dino.model.backbone import build_backbone
+from dino.model.reference_vit import ReferencePositionVit
 
 CONFIG = AttentionConfig(image_size_px=16, images=25, examples=4)
 

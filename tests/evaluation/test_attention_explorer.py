@@ -12,7 +12,8 @@ from dino.data.normalisation import normalised
 from dino.evaluation import attention_explorer as module
 from dino.evaluation.attention_explorer import attention_explorer, cells_of
 from dino.features.attention_maps import last_self_attention
-from dino.model.backbone import ReferencePositionVit, build_backbone
+from dino.model.backbone import build_backbone
+from dino.model.reference_vit import ReferencePositionVit
 
 CONFIG = AttentionConfig(image_size_px=16)
 

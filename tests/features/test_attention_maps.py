@@ -10,7 +10,8 @@ from dino.features.attention_maps import (
     no_cls_attention,
     upsampled,
 )
-from dino.model.backbone import ReferencePositionVit, build_backbone
+from dino.model.backbone import build_backbone
+from dino.model.reference_vit import ReferencePositionVit
 
 
 def _backbone() -> ReferencePositionVit:

@@ -15,8 +15,8 @@ from dino.core.configuration.architecture import ArchitectureConfig
 from dino.core.errors import CheckpointError, DinoError
 from dino.data.normalisation import IMAGENET_MEAN, IMAGENET_STD
 from dino.features.teacher import load_backbone
-from dino.model.backbone import ReferencePositionVit
 from dino.model.existing_teacher import ensure_unchanged, existing_teacher
+from dino.model.reference_vit import ReferencePositionVit
 from dino.model.timm_folder import read_folder, weights_file
 
 SIZES = {"img_size": 16, "patch_size": 4, "embed_dim": 16, "depth": 2, "num_heads": 2}

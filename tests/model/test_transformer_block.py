@@ -5,7 +5,7 @@ import torch
 from timm.models.vision_transformer import Block
 from torch import nn
 
-from dino.model.transformer_block import FastBlock, use_fast_blocks
+from dino.model.transformer_block import FastBlock, fast_blocks
 
 BATCH, TOKENS, DIM, HEADS = 3, 10, 48, 4
 
@@ -19,8 +19,7 @@ def blocks(dtype: torch.dtype = torch.float32, **arguments) -> tuple[Block, Bloc
     pair[1].load_state_dict(pair[0].state_dict())
     for block in pair:
         block.attn.fused_attn = False
-    use_fast_blocks(pair[1])
-    return pair
+    return pair[0], fast_blocks(nn.Sequential(pair[1]))[0]
 
 
 def tokens(dtype: torch.dtype = torch.float32) -> torch.Tensor:

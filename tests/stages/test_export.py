@@ -10,7 +10,7 @@ from dino.data.normalisation import normalised
 from dino.features.attention_maps import cls_attention, no_cls_attention
 from dino.features.global_features import tokens_of_last_blocks
 from dino.features.teacher import load_backbone, save_backbone
-from dino.model.backbone import ReferencePositionVit
+from dino.model.reference_vit import ReferencePositionVit
 from dino.model.student_teacher import initial_backbone
 from dino.model.timm_folder import PixelStatistics
 

@@ -39,7 +39,7 @@ from dino.features.attention_maps import (
 )
 from dino.metrics.intervals import mean_interval
 from dino.metrics.jaccard import object_jaccards
-from dino.model.backbone import ReferencePositionVit
+from dino.model.reference_vit import ReferencePositionVit
 
 ObjectJaccards = Float64[np.ndarray, "_objects _masks"]
 """Of one image, 0 to 1: each of its objects, whose number is its own, with the mask of each head,

@@ -14,7 +14,7 @@ from dino.evaluation.attention import (
 )
 from dino.evaluation.masked_images import MaskedImages, scored_images, unmasked_images
 from dino.metrics.jaccard import VOID
-from dino.model.backbone import ReferencePositionVit
+from dino.model.reference_vit import ReferencePositionVit
 
 IMAGES_PER_RANK = 3
 """How many of the best images are shown, as many around the median, and as many of the worst."""

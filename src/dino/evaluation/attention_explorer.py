@@ -15,7 +15,7 @@ from dino.data.normalisation import normalised
 from dino.evaluation.attention import patch_size_px
 from dino.evaluation.masked_images import SPLIT
 from dino.features.attention_maps import last_self_attention, no_cls_attention
-from dino.model.backbone import ReferencePositionVit
+from dino.model.reference_vit import ReferencePositionVit
 
 IMAGES = 6
 LARGEST_GRID = 14

@@ -31,7 +31,7 @@ from dino.features.global_features import last_feature_map
 from dino.features.preprocessing import centre_crop_pixels
 from dino.metrics.accuracy import rank_of_label, top_k_accuracy
 from dino.metrics.intervals import share_interval
-from dino.model.backbone import ReferencePositionVit
+from dino.model.reference_vit import ReferencePositionVit
 
 Interval = tuple[float, float] | None
 _KEPT_BYTES = 2**28

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from dino.model.backbone import ReferencePositionVit
+from dino.model.reference_vit import ReferencePositionVit
 
 
 def no_cls_attention(backbone: nn.Module) -> str | None:

@@ -19,7 +19,7 @@ from dino.data.dataset import PreparedDataset
 from dino.data.normalisation import normalised
 from dino.features.feature_set import FeatureSet
 from dino.features.preprocessing import centre_crop_pixels
-from dino.model.backbone import ReferencePositionVit
+from dino.model.reference_vit import ReferencePositionVit
 
 
 def tokens_of_last_blocks(

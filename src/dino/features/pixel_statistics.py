@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dino.data.normalisation import IMAGENET_MEAN, IMAGENET_STD
-from dino.model.backbone import ReferencePositionVit
+from dino.model.reference_vit import ReferencePositionVit
 
 _SCALE, _SHIFT = "pixel_scale", "pixel_shift"
 

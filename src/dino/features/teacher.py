@@ -13,7 +13,8 @@ from dino.core.configuration.architecture import ArchitectureConfig
 from dino.core.errors import CheckpointError
 from dino.data.normalisation import IMAGENET_MEAN, IMAGENET_STD
 from dino.features.pixel_statistics import see_as_trained
-from dino.model.backbone import is_plain_vit, timm_arguments, use_reference_positions
+from dino.model.backbone import timm_arguments
+from dino.model.reference_vit import is_plain_vit, use_reference_positions
 from dino.model.timm_folder import (
     CONFIG,
     WEIGHTS,
@@ -77,7 +78,7 @@ def load_backbone(folder: Path) -> nn.Module:
     """
     backbone = _in_timm(folder)
     if is_plain_vit(backbone):
-        use_reference_positions(backbone, fused_attention=True)
+        backbone = use_reference_positions(backbone, fused_attention=True)
     return _seeing_as_trained(backbone, folder).eval()
 
 
@@ -86,7 +87,8 @@ def load_trainable_backbone(folder: Path, drop_path: float) -> nn.Module:
     backbone = _in_timm(folder, drop_path_rate=drop_path)
     if is_plain_vit(backbone):
         # as in build_backbone: on processors its backward takes several times as long
-        use_reference_positions(backbone, fused_attention=torch.cuda.is_available())
+        fused = torch.cuda.is_available()
+        backbone = use_reference_positions(backbone, fused_attention=fused)
     return _seeing_as_trained(backbone, folder).train()
 
 

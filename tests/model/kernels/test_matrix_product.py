@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dino.model.linear import linear, product
+from dino.model.kernels.matrix_product import linear, product
 
 ROWS, INPUTS, OUTPUTS = 37, 24, 40
 

@@ -1,0 +1,1 @@
+"""Operations that processors compute faster than torch does, with the numbers of torch."""
