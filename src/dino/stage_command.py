@@ -13,7 +13,8 @@ from dino.command_line import STAGES
 from dino.core.errors import DinoError
 
 if TYPE_CHECKING:
-    from dino.core.configuration.parameters import Parameters
+    from dino.core.configuration.parameters import Parameters, Run
+    from dino.core.paths import Project
     from dino.orchestration.kept import Kept
 
 
@@ -132,17 +133,22 @@ def compute(options: argparse.Namespace) -> None:
     project, parameters = Project(root=Path.cwd()), _parameters()
     run = parameters.run_named(options.run) if STAGES[options.command][1] else None
     set_position([each.name for each in parameters.all_runs()], run.name if run else None)
-    reason = None if run is None else _nothing_to_do(parameters, options.command)
-    if run is not None and reason is not None:
-        from dino.stages import switched_off
+    execute(project, parameters, options.command, run)
 
-        switched_off.execute(project, parameters, run, options.command, reason)
+
+def execute(project: "Project", parameters: "Parameters", stage: str, run: "Run | None") -> None:
+    """Execute one stage, or write why there is nothing to do: this is decided here alone."""
+    from dino.stages import switched_off
+
+    reason = switched_off.nothing_to_do(project, parameters, stage)
+    if run is not None and reason is not None:
+        switched_off.execute(project, parameters, run, stage, reason)
         return
-    stage = importlib.import_module(f"dino.stages.{options.command}")
+    module = importlib.import_module(f"dino.stages.{stage}")
     if run is None:
-        stage.execute(project, parameters)
+        module.execute(project, parameters)
     else:
-        stage.execute(project, parameters, run)
+        module.execute(project, parameters, run)
 
 
 def _parameters() -> "Parameters":

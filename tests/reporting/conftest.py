@@ -25,12 +25,11 @@ from result_files import (
 from sklearn.datasets import load_digits
 
 from dino.core.artifacts import write_json
-from dino.core.configuration.parameters import read_parameters
+from dino.core.configuration.parameters import NEED_LABELS, read_parameters
 from dino.core.paths import Project
 from dino.reporting.graph import PER_RUN, PROJECT_STAGES
 from dino.reporting.reading import read_results
 from dino.reporting.results import Results
-from dino.stages.switched_off import NEED_LABELS
 
 HEADS = 4
 EXAMPLES = 5

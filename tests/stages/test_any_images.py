@@ -3,12 +3,12 @@
 import csv
 import json
 import os
-from importlib import import_module
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from dino import stage_command
 from dino.cli import STAGES
 from dino.core.configuration.parameters import Parameters
 from dino.core.configuration.section import parse
@@ -60,8 +60,7 @@ def _execute(project, parameters):
     """Every stage; returns the summary, and the results of the stages that need labels."""
     (run,) = parameters.all_runs()
     for name, (_, of_one_run) in STAGES.items():
-        stage = import_module(f"dino.stages.{name}")
-        stage.execute(project, parameters, *([run] if of_one_run else []))
+        stage_command.execute(project, parameters, name, run if of_one_run else None)
     paths = project.run(run.name)
     summary = json.loads((project.results / "summary.json").read_text())
     results = {stage: json.loads(paths.result(stage).read_text()) for stage in LABELLED}

@@ -1,4 +1,4 @@
-"""The two stages on exported networks: equal bytes, and what they say without labels."""
+"""The two stages on exported networks: equal bytes."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from dino.core.artifacts import read_json, write_json
+from dino.core.artifacts import read_json
 from dino.core.configuration.parameters import Parameters
 from dino.core.configuration.section import parse
 from dino.core.paths import MODELS, Project
@@ -66,12 +66,3 @@ def test_two_executions_write_the_same_bytes(project: Project) -> None:
     assert written[0] == written[1]
     assert read_json(paths[0])["train_images"] == 100
     assert read_json(paths[1])["images"] == 10
-
-
-def test_without_labels_there_is_a_reason_alone(project: Project) -> None:
-    description = read_json(project.data / "dataset.json")
-    write_json(project.data / "dataset.json", {**description, "classes": []})
-    for stage in (finetune, robustness):
-        stage.execute(project, PARAMETERS, RUN)
-        result = project.run(RUN.name).result(stage.__name__.rpartition(".")[2])
-        assert read_json(result) == {"reason": "the data set has no labels"}

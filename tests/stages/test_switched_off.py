@@ -11,7 +11,7 @@ from workplace import PARAMETERS, PER_RUN, RUN
 
 from dino.cli import STAGES, run
 from dino.core.artifacts import read_json, write_json
-from dino.stages.switched_off import NEED_LABELS
+from dino.core.configuration.parameters import NEED_LABELS
 
 SWITCHES = ("linear", "linear_paper", "low_shot", "class_map", "finetune", "robustness")
 

@@ -38,6 +38,9 @@ class Project:
     def results(self) -> Path:
         return self.root / "results"
 
+    def result(self, stage: str) -> Path:
+        return self.results / f"{stage}.json"
+
     def provenance(self, stage: str) -> Path:
         return self.results / "provenance" / f"{stage}.json"
 

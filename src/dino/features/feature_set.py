@@ -26,6 +26,11 @@ class FeatureSet:
     model: str
     """SHA-256 of the backbone's weights."""
 
+    @property
+    def last_cls_token(self) -> Float32[Tensor, "images dim"]:
+        """The [CLS] token of the last block."""
+        return self.cls_tokens[:, -1]
+
     def save(self, path: Path) -> None:
         """Write a safetensors file that names the data and the model in its metadata."""
         tensors = {"cls_tokens": self.cls_tokens, "patch_mean": self.patch_mean}

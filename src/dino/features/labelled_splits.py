@@ -1,6 +1,5 @@
 """Features with their images' labels, by split: what classifiers are trained and scored on."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -43,11 +42,6 @@ class LabelledSplits:
             test=self.test.to(device),
             classes=self.classes,
         )
-
-
-def no_labels(classes: Sequence[str]) -> str | None:
-    """Why images of a data set with these classes cannot be classified; None where they can."""
-    return None if classes else "the data set has no labels"
 
 
 def labelled_splits(

@@ -90,11 +90,7 @@ def steps_from(
 
 def enabled(parameters: "Parameters", steps: Steps) -> list[tuple[str, str | None]]:
     """`steps` without the stages that params.yaml switches off."""
-    return [
-        (stage, run)
-        for stage, run in steps
-        if getattr(getattr(parameters, stage, None), "enabled", True)
-    ]
+    return [(stage, run) for stage, run in steps if parameters.enabled(stage)]
 
 
 def _images(

@@ -153,9 +153,9 @@ def _a_label_of_each_image(situation: Situation, run: "Run | None") -> None:
 
 
 def _superclasses_of_its_classes(situation: Situation, run: "Run | None") -> None:
-    images, config = situation.images, situation.parameters.class_map
-    if images is not None and images.classes and config.enabled:
-        superclass_of(images.classes, config.superclasses)
+    images, parameters = situation.images, situation.parameters
+    if images is not None and images.classes and parameters.enabled("class_map"):
+        superclass_of(images.classes, parameters.class_map.superclasses)
 
 
 def _a_batch_of_labels(situation: Situation, run: "Run | None") -> None:

@@ -3,19 +3,23 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from dino.core.artifacts import write_json
 from dino.core.paths import Project
-from dino.core.provenance import Stopwatch, plain, provenance
+from dino.core.provenance import Stopwatch, plain
 from dino.data.dataset import PreparedDataset
 from dino.evaluation.baselines import centre_box, otsu, raw_pixel_robustness, raw_pixels
 from dino.evaluation.class_map import class_map
 from dino.evaluation.knn import knn
 from dino.evaluation.linear import linear
 from dino.evaluation.low_shot import low_shot
-from dino.features.labelled_splits import labelled_splits, no_labels
+from dino.features.labelled_splits import labelled_splits
+from dino.stages.saving import save_provenance, save_result
+from dino.stages.switched_off import NO_LABELS
 
 if TYPE_CHECKING:
     from dino.core.configuration.parameters import Parameters
+
+SCORED_AS = ("knn", "linear", "low_shot", "attention", "class_map", "robustness")
+"""The evaluations that baselines are scored by."""
 
 
 def execute(project: Project, parameters: "Parameters") -> None:
@@ -27,33 +31,22 @@ def execute(project: Project, parameters: "Parameters") -> None:
         "centre_box": plain(centre_box(dataset, parameters.attention)),
         "otsu": plain(otsu(dataset, parameters.attention)),
     }
-    write_json(project.results / "baselines.json", result)
-    write_json(
-        project.provenance("baselines"),
-        provenance(
-            "baselines",
-            {
-                "knn": parameters.knn,
-                "linear": parameters.linear,
-                "low_shot": parameters.low_shot,
-                "attention": parameters.attention,
-                "class_map": parameters.class_map,
-                "robustness": parameters.robustness,
-            },
-            project.root,
-            stopwatch,
-            data=dataset.fingerprint,
-            seed=None,
-            precision="float32",
-        ),
+    save_result(project, "baselines", None, result)
+    save_provenance(
+        project,
+        "baselines",
+        None,
+        stopwatch,
+        {name: getattr(parameters, name) for name in SCORED_AS},
+        data=dataset.fingerprint,
+        precision="float32",
     )
 
 
 def _raw_pixels(dataset: PreparedDataset, parameters: "Parameters") -> dict[str, Any]:
     """What classifiers say of the pixels themselves, or why they say nothing."""
-    reason = no_labels(dataset.classes)
-    if reason:
-        return {"reason": reason}
+    if not dataset.classes:
+        return {"reason": NO_LABELS}
     pixels = raw_pixels(dataset)
     splits = labelled_splits(pixels, dataset.manifest, dataset.classes)
     scores: dict[str, Callable[[], Any]] = {
@@ -65,8 +58,4 @@ def _raw_pixels(dataset: PreparedDataset, parameters: "Parameters") -> dict[str,
         ),
         "robustness": lambda: raw_pixel_robustness(pixels, dataset, parameters.robustness),
     }
-    return {
-        stage: plain(score())
-        for stage, score in scores.items()
-        if getattr(getattr(parameters, stage), "enabled", True)
-    }
+    return {stage: plain(score()) for stage, score in scores.items() if parameters.enabled(stage)}

@@ -2,12 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from dino.core.artifacts import read_json, write_json, write_text
+from dino.core.artifacts import read_json, write_text
 from dino.core.paths import TEACHER, Project
-from dino.core.provenance import Stopwatch, provenance
+from dino.core.provenance import Stopwatch
 from dino.reporting.agreement import ensure_agreement
 from dino.reporting.card import CardInputs, model_card
 from dino.reporting.forms import read_record, read_result
+from dino.stages.saving import save_provenance
 
 if TYPE_CHECKING:
     from dino.core.configuration.parameters import Parameters, Run
@@ -32,15 +33,12 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
         export=read_record(paths.provenance("export")),
     )
     write_text(paths.model(TEACHER) / "README.md", model_card(inputs))
-    write_json(
-        paths.provenance("card"),
-        provenance(
-            "card",
-            {"architecture": parameters.architectures[run.architecture]},
-            project.root,
-            stopwatch,
-            data=inputs.dataset["fingerprint"],
-            seed=run.seed,
-            precision=None,
-        ),
+    save_provenance(
+        project,
+        "card",
+        run,
+        stopwatch,
+        {"architecture": parameters.architectures[run.architecture]},
+        data=inputs.dataset["fingerprint"],
+        precision=None,
     )

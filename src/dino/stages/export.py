@@ -2,14 +2,15 @@
 
 from typing import TYPE_CHECKING
 
-from dino.core.artifacts import sha256_of_file, write_json
+from dino.core.artifacts import sha256_of_file
 from dino.core.errors import CheckpointError
 from dino.core.paths import MODELS, RANDOM_INIT, TEACHER, Project
-from dino.core.provenance import Stopwatch, plain, provenance
+from dino.core.provenance import Stopwatch, plain
 from dino.features.teacher import WEIGHTS, backbone_weights, save_backbone
 from dino.model.checkpoint import load_checkpoint
 from dino.model.existing_teacher import ensure_unchanged, pixel_statistics
 from dino.model.student_teacher import initial_backbone
+from dino.stages.saving import save_provenance
 
 if TYPE_CHECKING:
     from dino.core.configuration.parameters import Parameters, Run
@@ -38,17 +39,14 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
     save_backbone(paths.model(TEACHER), architecture, weights, pixels)
     initial = initial_backbone(architecture, run.seed)
     save_backbone(paths.model(RANDOM_INIT), architecture, initial.state_dict(), pixels)
-    write_json(
-        paths.provenance("export"),
-        provenance(
-            "export",
-            {"architecture": architecture},
-            project.root,
-            stopwatch,
-            data=None,
-            seed=run.seed,
-            precision=None,
-            checkpoint=sha256_of_file(paths.checkpoint),
-            models={model: sha256_of_file(paths.model(model) / WEIGHTS) for model in MODELS},
-        ),
+    save_provenance(
+        project,
+        "export",
+        run,
+        stopwatch,
+        {"architecture": architecture},
+        data=None,
+        precision=None,
+        checkpoint=sha256_of_file(paths.checkpoint),
+        models={model: sha256_of_file(paths.model(model) / WEIGHTS) for model in MODELS},
     )

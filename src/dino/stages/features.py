@@ -2,13 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from dino.core.artifacts import sha256_of_file, write_json
+from dino.core.artifacts import sha256_of_file
 from dino.core.paths import MODELS, Project
 from dino.core.precision import best_device, resolve_precision
-from dino.core.provenance import Stopwatch, provenance
+from dino.core.provenance import Stopwatch
 from dino.data.dataset import PreparedDataset
 from dino.features.global_features import extract_features
 from dino.features.teacher import load_backbone
+from dino.stages.saving import save_provenance
 
 if TYPE_CHECKING:
     from dino.core.configuration.parameters import Parameters, Run
@@ -28,17 +29,14 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
     passes_per_second = len(MODELS) * len(dataset) / extraction.seconds
     for model in MODELS:
         features[model].save(paths.features(model))
-    write_json(
-        paths.provenance("features"),
-        provenance(
-            "features",
-            {"features": parameters.features},
-            project.root,
-            stopwatch,
-            data=dataset.fingerprint,
-            seed=run.seed,
-            models=checksums,
-            precision=resolve_precision(parameters.features.precision, best_device()),
-            images_per_second=round(passes_per_second, 1),
-        ),
+    save_provenance(
+        project,
+        "features",
+        run,
+        stopwatch,
+        {"features": parameters.features},
+        data=dataset.fingerprint,
+        precision=resolve_precision(parameters.features.precision, best_device()),
+        models=checksums,
+        images_per_second=round(passes_per_second, 1),
     )

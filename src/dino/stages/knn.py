@@ -1,24 +1,23 @@
 """knn: classify the images of val and test by their nearest training features."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from dino.core.paths import Project
+from dino.core.paths import MODELS, Project
 from dino.evaluation.knn import knn
-from dino.stages.scored_features import last_cls_token, score_features
+from dino.features.labelled_splits import labelled_splits
+from dino.stages.evaluation import Evaluation
 
 if TYPE_CHECKING:
     from dino.core.configuration.parameters import Parameters, Run
 
 
 def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
-    """Write results/RUN/knn.json."""
+    """Write results/runs/RUN/knn.json."""
+    evaluation = Evaluation(project, parameters, run, "knn")
     config = parameters.knn
-    score_features(
-        project,
-        run,
-        "knn",
-        config,
-        header={"headline": config.headline, "temperature": config.temperature},
-        inputs=last_cls_token,
-        score=lambda splits: knn(splits, config),
-    )
+    result: dict[str, Any] = {"headline": config.headline, "temperature": config.temperature}
+    for model in MODELS:
+        features = evaluation.features(model).last_cls_token
+        splits = labelled_splits(features, evaluation.manifest, evaluation.classes)
+        result[model] = knn(splits, config)
+    evaluation.save(result)

@@ -1,24 +1,24 @@
 """linear: train linear classifiers on the frozen features."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from dino.core.paths import Project
+from dino.core.paths import MODELS, Project
 from dino.evaluation.linear import classifier_input, linear
-from dino.stages.scored_features import score_features
+from dino.features.labelled_splits import labelled_splits
+from dino.stages.evaluation import Evaluation
 
 if TYPE_CHECKING:
     from dino.core.configuration.parameters import Parameters, Run
 
 
 def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
-    """Write results/RUN/linear.json."""
+    """Write results/runs/RUN/linear.json."""
+    evaluation = Evaluation(project, parameters, run, "linear")
     config = parameters.linear
-    score_features(
-        project,
-        run,
-        "linear",
-        config,
-        header={"epochs": config.epochs},
-        inputs=lambda f: classifier_input(f.cls_tokens, f.patch_mean, config.average_pool),
-        score=lambda splits: linear(splits, config),
-    )
+    result: dict[str, Any] = {"epochs": config.epochs}
+    for model in MODELS:
+        features = evaluation.features(model)
+        inputs = classifier_input(features.cls_tokens, features.patch_mean, config.average_pool)
+        splits = labelled_splits(inputs, evaluation.manifest, evaluation.classes)
+        result[model] = linear(splits, config)
+    evaluation.save(result)

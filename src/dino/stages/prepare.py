@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from dino.core.artifacts import write_json
 from dino.core.paths import Project
-from dino.core.provenance import Stopwatch, provenance
+from dino.core.provenance import Stopwatch
 from dino.data.preparation import prepare
 from dino.data.sources.catalogue import open_source
 from dino.data.sources.files import photographs_passed_over
+from dino.stages.saving import save_provenance
 
 if TYPE_CHECKING:
     from dino.core.configuration.parameters import Parameters
@@ -23,15 +23,13 @@ def execute(project: Project, parameters: "Parameters") -> None:
         if line is not None:
             print(f"prepare: {line}", flush=True)
     description = prepare(source, config, project.data, project.preparation)
-    write_json(
-        project.provenance("prepare"),
-        provenance(
-            "prepare",
-            {"prepare": config},
-            project.root,
-            stopwatch,
-            data=description["fingerprint"],
-            seed=config.seed,
-            precision=None,
-        ),
+    save_provenance(
+        project,
+        "prepare",
+        None,
+        stopwatch,
+        {"prepare": config},
+        data=description["fingerprint"],
+        seed=config.seed,
+        precision=None,
     )

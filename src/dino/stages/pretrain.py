@@ -11,12 +11,13 @@ from dino.core.distributed import cores, from_main, is_main, process_group, rank
 from dino.core.distributed import world_size as number_of_processes
 from dino.core.errors import CollapseError
 from dino.core.paths import Project
-from dino.core.provenance import Stopwatch, provenance
+from dino.core.provenance import Stopwatch
 from dino.core.resumable import note_training, training_identity
 from dino.data.dataset import PreparedDataset
 from dino.launch.attempt import ensure_newest_attempt
 from dino.model.checkpoint import save_checkpoint
 from dino.model.existing_teacher import checkpoint_of, existing_teacher
+from dino.stages.saving import save_provenance
 from dino.training.checkpoints import CheckpointFolder
 from dino.training.interruption import Interruption
 from dino.training.monitor import log_csv
@@ -54,21 +55,18 @@ def _take_over(project: Project, parameters: "Parameters", run: "Run") -> None:
     teacher = existing_teacher(architecture)
     write_text(paths.training_log, log_csv([]))
     save_checkpoint(paths.checkpoint, checkpoint_of(teacher, architecture, run.seed))
-    write_json(
-        paths.provenance("pretrain"),
-        provenance(
-            "pretrain",
-            {"architecture": architecture},
-            project.root,
-            stopwatch,
-            data=None,
-            seed=run.seed,
-            precision=None,
-            weights=teacher.sha256,
-            total_steps=0,
-            steps=0,
-            checkpoint=sha256_of_file(paths.checkpoint),
-        ),
+    save_provenance(
+        project,
+        "pretrain",
+        run,
+        stopwatch,
+        {"architecture": architecture},
+        data=None,
+        precision=None,
+        weights=teacher.sha256,
+        total_steps=0,
+        steps=0,
+        checkpoint=sha256_of_file(paths.checkpoint),
     )
 
 
@@ -112,26 +110,23 @@ def _pretrain(
         return
     write_log(training)
     save_checkpoint(paths.checkpoint, training.content())
-    write_json(
-        paths.provenance("pretrain"),
-        provenance(
-            "pretrain",
-            {"architecture": architecture, "variant": run.variant, "pretrain": config},
-            project.root,
-            stopwatch,
-            seed=run.seed,
-            data=dataset.fingerprint,
-            precision=training.precision,
-            device=str(training.device),
-            processes=number_of_processes(),
-            threads=torch.get_num_threads(),
-            shards=training.stepper.shards,
-            total_steps=len(training.schedules),
-            steps=training.step - started_at_step,
-            resumed_at_step=started_at_step,
-            skipped_steps=training.skipped,
-            checkpoint=sha256_of_file(paths.checkpoint),
-        ),
+    save_provenance(
+        project,
+        "pretrain",
+        run,
+        stopwatch,
+        {"architecture": architecture, "variant": run.variant, "pretrain": config},
+        data=dataset.fingerprint,
+        precision=training.precision,
+        device=str(training.device),
+        processes=number_of_processes(),
+        threads=torch.get_num_threads(),
+        shards=training.stepper.shards,
+        total_steps=len(training.schedules),
+        steps=training.step - started_at_step,
+        resumed_at_step=started_at_step,
+        skipped_steps=training.skipped,
+        checkpoint=sha256_of_file(paths.checkpoint),
     )
     folder.clear()
     if not any(paths.work.rglob("*.pth")):

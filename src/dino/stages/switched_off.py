@@ -2,22 +2,16 @@
 
 from typing import TYPE_CHECKING, Any
 
-from dino.core.artifacts import read_json, write_json
+from dino.core.artifacts import read_json
+from dino.core.configuration.parameters import NEED_LABELS
 from dino.core.paths import Project
-from dino.core.provenance import Stopwatch, provenance
+from dino.core.provenance import Stopwatch
+from dino.stages.saving import save_provenance, save_result
 
 if TYPE_CHECKING:
     from dino.core.configuration.parameters import Parameters, Run
 
-NEED_LABELS = (
-    "knn",
-    "linear",
-    "linear_paper",
-    "low_shot",
-    "class_map",
-    "finetune",
-    "robustness",
-)
+NO_LABELS = "the data set has no labels"
 
 
 def nothing_to_do(project: Project, parameters: "Parameters", stage: str) -> str | None:
@@ -25,31 +19,27 @@ def nothing_to_do(project: Project, parameters: "Parameters", stage: str) -> str
 
     Either params.yaml switches it off, or it needs labels and the prepared data set has none.
     """
-    if not getattr(getattr(parameters, stage, None), "enabled", True):
+    if not parameters.enabled(stage):
         return f"{stage}.enabled is false in params.yaml"
     if stage in NEED_LABELS and _description(project).get("classes") == []:
-        return "the data set has no labels"
+        return NO_LABELS
     return None
 
 
 def execute(
     project: Project, parameters: "Parameters", run: "Run", stage: str, reason: str
 ) -> None:
-    """Write results/RUN/STAGE.json with the reason alone, without loading what would compute."""
+    """Write results/runs/RUN/STAGE.json with the reason alone, without loading torch."""
     stopwatch = Stopwatch()
-    paths = project.run(run.name)
-    write_json(paths.result(stage), {"reason": reason})
-    write_json(
-        paths.provenance(stage),
-        provenance(
-            stage,
-            {stage: getattr(parameters, stage)},
-            project.root,
-            stopwatch,
-            data=_description(project).get("fingerprint"),
-            seed=run.seed,
-            precision=None,
-        ),
+    save_result(project, stage, run, {"reason": reason})
+    save_provenance(
+        project,
+        stage,
+        run,
+        stopwatch,
+        {stage: getattr(parameters, stage)},
+        data=_description(project).get("fingerprint"),
+        precision=None,
     )
 
 

@@ -1,7 +1,7 @@
 """The map of classes by their mean features (the paper's figure of classes)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -19,6 +19,7 @@ class ClassMapConfig:
     Defaults of the layout: paper, appendix; a data set with fewer classes takes less.
     """
 
+    needs_labels: ClassVar[bool] = True
     enabled: bool = True
     """False: not computed, which the result then says."""
     split: Literal["train", "val", "test"] = "test"

@@ -1,7 +1,7 @@
 """Fine-tuning of a whole network on labelled images."""
 
 import re
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import model_validator
 
@@ -30,6 +30,7 @@ class FinetuneConfig:
     paper fine-tunes with too, and BEiT's layer decay.
     """
 
+    needs_labels: ClassVar[bool] = True
     enabled: bool = True
     """False: not computed, which the result then says."""
     max_train_images: PositiveInt | None = None

@@ -1,6 +1,6 @@
 """Weighted k-nearest-neighbour classification of frozen features."""
 
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,7 @@ from dino.core.configuration.section import section
 class KnnConfig:
     """Numbers of neighbours, and the temperature of their votes (paper: section 4.1)."""
 
+    needs_labels: ClassVar[bool] = True
     neighbours: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (10, 20, 100, 200)
     headline: PositiveInt = 20
     """The number of neighbours whose accuracy the tables show."""

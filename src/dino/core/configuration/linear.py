@@ -1,6 +1,6 @@
 """Linear classification of frozen features."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -12,6 +12,7 @@ from dino.core.configuration.section import section
 class LinearConfig:
     """SGD with momentum 0.9, no weight decay, a cosine learning rate per epoch."""
 
+    needs_labels: ClassVar[bool] = True
     enabled: bool = True
     """False: not computed, which the result then says."""
     epochs: PositiveInt = 100

@@ -1,6 +1,6 @@
 """Linear classification of frozen features by the paper's own protocol."""
 
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -21,6 +21,7 @@ class LinearPaperConfig:
     Features and the evaluation's crop are those of the section `features`.
     """
 
+    needs_labels: ClassVar[bool] = True
     enabled: bool = True
     """False: not computed, which the result then says."""
     epochs: PositiveInt = 100

@@ -1,6 +1,6 @@
 """Logistic regression on the features of few training images."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -12,6 +12,7 @@ from dino.core.configuration.section import section
 class LowShotConfig:
     """How many labels there are, how often they are drawn, and how strongly weights are held."""
 
+    needs_labels: ClassVar[bool] = True
     enabled: bool = True
     """False: not computed, which the result then says."""
     fractions: Annotated[tuple[PositiveShare, ...], Field(min_length=1)] = (0.01, 0.1)

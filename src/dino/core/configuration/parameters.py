@@ -147,6 +147,10 @@ class Parameters:
                 )
         return self
 
+    def enabled(self, stage: str) -> bool:
+        """Whether `stage` has something to compute: false where its section switches it off."""
+        return bool(getattr(getattr(self, stage, None), "enabled", True))
+
     def all_runs(self) -> tuple[Run, ...]:
         """Every run of the matrix, in the order of params.yaml."""
         return tuple(
@@ -172,6 +176,14 @@ class Parameters:
                 f"--run: expected one of the runs in params.yaml ({', '.join(runs)}), got {name}"
             )
         return runs[name]
+
+
+NEED_LABELS = tuple(
+    field.name
+    for field in dataclasses.fields(Parameters)
+    if getattr(field.type, "needs_labels", False)
+)
+"""The evaluations that a data set without labels gives nothing to."""
 
 
 def _overridden(values: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """k-NN classification of corrupted images."""
 
+from typing import ClassVar
+
 from dino.core.configuration.number import PositiveInt, Seed, VoteTemperature
 from dino.core.configuration.section import section
 
@@ -8,6 +10,7 @@ from dino.core.configuration.section import section
 class RobustnessConfig:
     """How many images are corrupted, and the vote that classifies them (paper: section 4.1)."""
 
+    needs_labels: ClassVar[bool] = True
     enabled: bool = True
     """False: not computed, which the result then says."""
     images: PositiveInt = 2000

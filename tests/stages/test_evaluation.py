@@ -1,4 +1,4 @@
-"""The stages that classify features: what they write, and that they need labels."""
+"""The stages that classify features, and raw pixels beside them: what they write."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from dino.core.artifacts import read_json, write_json
 from dino.core.configuration.parameters import Parameters
 from dino.core.configuration.section import parse
 from dino.core.errors import DataError
-from dino.core.paths import MODELS, Project
+from dino.core.paths import MODELS, TEACHER, Project
 from dino.data.dataset import DESCRIPTION, PreparedDataset
 from dino.data.preparation import prepare
 from dino.data.sources.digits import digits
@@ -17,6 +17,7 @@ from dino.features.feature_set import FeatureSet
 from dino.features.teacher import save_backbone
 from dino.model.backbone import build_backbone
 from dino.stages import baselines, knn, linear, linear_paper, low_shot
+from dino.stages.evaluation import Evaluation
 
 PARAMETERS = parse(
     Parameters,
@@ -82,14 +83,6 @@ def test_teacher_and_random_init_are_scored(stage: str, project: Project) -> Non
     assert provenance["models"] == dict.fromkeys(MODELS, "ab" * 32)
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_without_labels_the_result_is_a_reason(stage: str, unlabelled: Project) -> None:
-    STAGES[stage].execute(unlabelled, PARAMETERS, RUN)
-    result = read_json(unlabelled.run(RUN.name).result(stage))
-    assert result == {"reason": "the data set has no labels"}
-    assert unlabelled.run(RUN.name).provenance(stage).is_file()
-
-
 def test_without_labels_raw_pixels_have_a_reason_and_masks_a_score(unlabelled: Project) -> None:
     baselines.execute(unlabelled, PARAMETERS)
     result = read_json(unlabelled.results / "baselines.json")
@@ -107,3 +100,15 @@ def test_raw_pixels_are_classified_with_few_labels_too(project: Project) -> None
 def test_features_of_another_teacher_are_refused(project: Project) -> None:
     with pytest.raises(DataError, match=r"made by another network .* run `dino features` again"):
         linear_paper.execute(project, PARAMETERS, RUN)
+
+
+def test_the_record_names_what_was_used_beside_the_stages_own_section(project: Project) -> None:
+    for stage, sections in (("knn", {"knn"}), ("linear_paper", {"linear_paper", "features"})):
+        evaluation = Evaluation(project, PARAMETERS, RUN, stage)
+        uses = tuple(sections - {stage})
+        evaluation.network(TEACHER)
+        evaluation.save({"score": 1}, uses=uses)
+        record = read_json(project.run(RUN.name).provenance(stage))
+        assert set(record["parameters"]) == sections
+        assert set(record["models"]) == {TEACHER}
+        assert read_json(project.run(RUN.name).result(stage)) == {"score": 1}
