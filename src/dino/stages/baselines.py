@@ -12,8 +12,7 @@ from dino.evaluation.knn import knn
 from dino.evaluation.linear import linear
 from dino.evaluation.low_shot import low_shot
 from dino.features.labelled_splits import labelled_splits
-from dino.stages.saving import save_provenance, save_result
-from dino.stages.switched_off import NO_LABELS
+from dino.stages.saving import NO_LABELS, save_provenance, save_result
 
 if TYPE_CHECKING:
     from dino.core.configuration.parameters import Parameters

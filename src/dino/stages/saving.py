@@ -9,6 +9,9 @@ from dino.core.provenance import Stopwatch, plain, provenance
 if TYPE_CHECKING:
     from dino.core.configuration.parameters import Run
 
+NO_LABELS = "the data set has no labels"
+"""The reason in place of a result that labels are needed for."""
+
 
 def save_result(project: Project, stage: str, run: "Run | None", result: Any) -> None:
     """Write the result file of `stage`: that of one run, or the one that all runs share."""

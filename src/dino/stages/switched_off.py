@@ -6,12 +6,10 @@ from dino.core.artifacts import read_json
 from dino.core.configuration.parameters import NEED_LABELS
 from dino.core.paths import Project
 from dino.core.provenance import Stopwatch
-from dino.stages.saving import save_provenance, save_result
+from dino.stages.saving import NO_LABELS, save_provenance, save_result
 
 if TYPE_CHECKING:
     from dino.core.configuration.parameters import Parameters, Run
-
-NO_LABELS = "the data set has no labels"
 
 
 def nothing_to_do(project: Project, parameters: "Parameters", stage: str) -> str | None:
