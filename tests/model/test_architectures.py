@@ -7,6 +7,7 @@ import torch
 from dino.core.configuration.architecture import ArchitectureConfig
 from dino.core.configuration.pretrain import HeadConfig
 from dino.core.errors import ConfigurationError
+from dino.core.seeding import Purpose
 from dino.model.backbone import build_backbone
 from dino.model.batch_norm import synchronise_batch_norm
 from dino.model.drop_path import DropPathKey, drop_path_factors, drop_probabilities
@@ -122,7 +123,8 @@ def test_sizes_that_do_not_fit_are_refused(changes, message):
 def _factors(images, crops=(0, 1), step=3, seed=0, probabilities=(0.0, 0.5, 0.5)):
     from dino.model import drop_path
 
-    key = DropPathKey(seed=seed, step=step, images=torch.tensor(images))
+    purpose = Purpose.PRETRAIN_DROP_PATH
+    key = DropPathKey(purpose=purpose, seed=seed, step=step, images=torch.tensor(images))
     with drop_path_factors(key, crops, probabilities, torch.device("cpu")):
         return drop_path._factors.get().view(len(probabilities), len(crops), len(images))
 

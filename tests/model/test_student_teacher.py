@@ -4,6 +4,7 @@ import torch
 from dino.core.configuration.architecture import ArchitectureConfig
 from dino.core.configuration.pretrain import HeadConfig
 from dino.core.errors import ConfigurationError
+from dino.core.seeding import Purpose
 from dino.model.backbone import build_backbone
 from dino.model.drop_path import DropPathKey
 from dino.model.student_teacher import build_student_teacher, initial_backbone
@@ -32,7 +33,10 @@ def test_the_teacher_has_no_gradient_and_no_drop_path():
     assert not any(p.requires_grad for p in networks.teacher.parameters())
     images = torch.randn(4, 3, 8, 8)
     torch.testing.assert_close(networks.teacher([images]), networks.teacher([images]))
-    first, other = (DropPathKey(seed=0, step=step, images=torch.arange(4)) for step in (0, 1))
+    first, other = (
+        DropPathKey(purpose=Purpose.PRETRAIN_DROP_PATH, seed=0, step=step, images=torch.arange(4))
+        for step in (0, 1)
+    )
     assert not torch.equal(networks.student([images], first), networks.student([images], other))
 
 

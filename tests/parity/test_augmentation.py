@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from dino.core.configuration.pretrain import CropsConfig
-from dino.core.seeding import stream
+from dino.core.seeding import Purpose, stream
 from dino.data.crops import JITTER, CropDraw, MultiCrop, render
 from dino.data.normalisation import IMAGENET_MEAN, IMAGENET_STD
 from dino.data.pixels.blur import gaussian_blur
@@ -36,7 +36,11 @@ def drawn(numbers, views):
     multi_crop = MultiCrop(CropsConfig(local_crops=views - 2))
     return [
         [
-            multi_crop.draw((width, height), view, stream(i, view).random(36).tolist())
+            multi_crop.draw(
+                (width, height),
+                view,
+                stream(Purpose.PRETRAIN_CROPS, view, 0, i).random(36).tolist(),
+            )
             for i in range(DRAWS)
         ]
         for view in range(views)
@@ -147,7 +151,7 @@ def test_channel_statistics_are_the_references(numbers, views):
     draws = 600
     means, deviations = np.empty((2, draws, views, 3))
     for i in range(draws):
-        crops = multi_crop(image, stream(i))
+        crops = multi_crop(image, stream(Purpose.PRETRAIN_CROPS, 0, 0, i))
         pixels = [view.reshape(3, -1) / 255 for part in crops for view in part]
         means[i] = [(p.mean(axis=1) - IMAGENET_MEAN) / IMAGENET_STD for p in pixels]
         deviations[i] = [p.std(axis=1) / IMAGENET_STD for p in pixels]

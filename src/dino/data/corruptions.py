@@ -15,10 +15,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageFilter
 
-from dino.core.seeding import stream
-
-# first word of the random streams' keys; other modules have 0, 1 and 2
-_CORRUPTION = 20
+from dino.core.seeding import Purpose, stream
 
 SEVERITIES = (1, 2, 3)
 STRENGTHS = {
@@ -42,7 +39,7 @@ def corrupted(
     """
     strength = STRENGTHS[corruption][severity - 1]
     if corruption == "noise":
-        return _noise(image, strength, stream(_CORRUPTION, seed, severity, index))
+        return _noise(image, strength, stream(Purpose.CORRUPTION, seed, severity, index))
     return _OPERATIONS[corruption](image, strength)
 
 

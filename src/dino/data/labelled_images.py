@@ -13,12 +13,10 @@ from torch.utils.data import Dataset
 
 from dino.core.configuration.finetune import FinetuneConfig
 from dino.core.errors import ConfigurationError
-from dino.core.seeding import all_seeded, stream
+from dino.core.seeding import Purpose, all_seeded, stream
 from dino.data.dataset import PreparedDataset
 from dino.data.normalisation import IMAGENET_MEAN, IMAGENET_STD
 
-# first words of the random streams' keys, which no other module has
-_SUBSET, _ORDER, _AUGMENTATION = 30, 31, 32
 _LEVEL_BITS = 8
 
 
@@ -29,7 +27,7 @@ def stratified_subset(
 
     All rows where there are no more. A larger subset of the same seed holds the smaller one.
     """
-    order = stream(_SUBSET, seed).permutation(len(labels))
+    order = stream(Purpose.FINETUNE_SUBSET, seed).permutation(len(labels))
     places = np.empty(len(labels))
     for label in np.unique(labels):
         rows = order[labels[order] == label]
@@ -76,7 +74,7 @@ class AugmentedImages(Dataset[Any]):
     def __getitem__(self, key: tuple[int, int]) -> tuple[Float32[Tensor, "3 crop crop"], int]:
         """The image and its index in the manifest."""
         epoch, image = key
-        with all_seeded(_AUGMENTATION, self._seed, epoch, image):
+        with all_seeded(Purpose.FINETUNE_AUGMENTATION, self._seed, epoch, image):
             return self._transform(self.dataset.image(image).convert("RGB")), image
 
 
@@ -102,7 +100,7 @@ def epoch_batches(
     images: Int64[np.ndarray, " images"], batch_size: int, seed: int, epoch: int
 ) -> list[list[tuple[int, int]]]:
     """The keys of an epoch's batches; the incomplete last batch is left out."""
-    order = stream(_ORDER, seed, epoch).permutation(images).tolist()
+    order = stream(Purpose.FINETUNE_ORDER, seed, epoch).permutation(images).tolist()
     whole = len(order) - len(order) % batch_size
     return [
         [(epoch, image) for image in order[start : start + batch_size]]

@@ -13,13 +13,11 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from dino.core.configuration.pretrain import CropsConfig
-from dino.core.seeding import stream
+from dino.core.seeding import Purpose, stream
 from dino.data.batch_loader import BatchLoader, batch_loader
 from dino.data.crops import GLOBAL_CROPS, MultiCrop
 from dino.data.dataset import PreparedDataset
 
-# first words of the random streams' keys, so that no two purposes share one
-_ORDER, _AUGMENTATION = 0, 1
 _NICENESS = 19
 
 
@@ -60,7 +58,7 @@ class CropDataset(Dataset[Any]):
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, int]:
         epoch, image = key
-        rng = stream(_AUGMENTATION, self.seed, epoch, image)
+        rng = stream(Purpose.PRETRAIN_CROPS, self.seed, epoch, image)
         return *self.multi_crop(self.dataset.image(image), rng), image
 
 
@@ -93,7 +91,8 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
         return len(self.images) // self.batch_size
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        order = stream(_ORDER, self.seed, self.epoch).permutation(self.images)
+        rng = stream(Purpose.PRETRAIN_ORDER, self.seed, self.epoch)
+        order = rng.permutation(self.images)
         for batch in range(self.first_batch, len(self)):
             chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
             yield [(self.epoch, int(image)) for image in chosen[self.share]]

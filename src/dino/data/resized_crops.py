@@ -10,14 +10,12 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 from torchvision.transforms.functional import pil_to_tensor
 
-from dino.core.seeding import stream
+from dino.core.seeding import Purpose, stream
 from dino.data.crops import random_box
 from dino.data.dataset import PreparedDataset
 
-# first words of the random streams' keys, so that no two purposes share one (data/loader.py: 0, 1)
-_ORDER, _AUGMENTATION = 2, 3
 _NUMBERS = 22
-"""That decide a box."""
+"""How many random numbers decide a box."""
 
 
 class ResizedCrops(Dataset[tuple[Tensor, int]]):
@@ -45,7 +43,8 @@ class ResizedCrops(Dataset[tuple[Tensor, int]]):
     def __getitem__(self, key: tuple[int, int]) -> tuple[UInt8[Tensor, "3 px px"], int]:
         epoch, index = key
         image = self._dataset.image(index)
-        numbers = stream(_AUGMENTATION, self._seed, epoch, index).random(_NUMBERS + 1).tolist()
+        rng = stream(Purpose.LINEAR_PAPER_CROPS, self._seed, epoch, index)
+        numbers = rng.random(_NUMBERS + 1).tolist()
         left, top, width, height = random_box(image.size, self._scale, numbers[:_NUMBERS])
         size_px = (self._size_px, self._size_px)
         crop = image.crop((left, top, left + width, top + height))
@@ -69,6 +68,7 @@ class ShuffledBatches(Sampler[list[tuple[int, int]]]):
         return math.ceil(len(self._images) / self._batch_size)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        order = stream(_ORDER, self._seed, self.epoch).permutation(self._images).tolist()
+        rng = stream(Purpose.LINEAR_PAPER_ORDER, self._seed, self.epoch)
+        order = rng.permutation(self._images).tolist()
         for start in range(0, len(order), self._batch_size):
             yield [(self.epoch, image) for image in order[start : start + self._batch_size]]

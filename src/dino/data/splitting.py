@@ -11,7 +11,7 @@ from sklearn.model_selection import train_test_split
 
 from dino.core.configuration.prepare import PrepareConfig
 from dino.core.errors import DataError, some_of
-from dino.core.seeding import stream
+from dino.core.seeding import Purpose, stream
 from dino.data.dataset import Split
 from dino.data.source import Source, SourceSplit
 
@@ -160,7 +160,7 @@ def stratified(
 def _largest_remainders(
     labels: Int64[np.ndarray, " images"], count: int, seed: int
 ) -> tuple[Int64[np.ndarray, " chosen"], Int64[np.ndarray, " rest"]]:
-    order = stream(seed).permutation(len(labels))
+    order = stream(Purpose.SPLIT, seed).permutation(len(labels))
     values, counts = np.unique(labels, return_counts=True)
     shares = counts * count / len(labels)
     quotas = np.floor(shares).astype(np.int64)

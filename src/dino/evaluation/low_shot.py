@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from dino.core.configuration.low_shot import LowShotConfig
 from dino.core.errors import ConfigurationError
-from dino.core.seeding import stream
+from dino.core.seeding import Purpose, stream
 from dino.features.labelled_splits import LabelledSplits
 from dino.metrics.accuracy import rank_of_label, top_k_accuracy
 from dino.metrics.intervals import share_interval
@@ -87,7 +87,7 @@ def drawn_images(
     labels: Int64[np.ndarray, " images"], fraction: float, seed: int, draw: int
 ) -> Int64[np.ndarray, " drawn"]:
     """Indices of `fraction` of the images of every class, at least one of each, in order."""
-    rng = stream(seed, draw)
+    rng = stream(Purpose.LOW_SHOT_DRAW, seed, draw)
     chosen = []
     for label in np.unique(labels):
         images = rng.permutation(np.flatnonzero(labels == label))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from dino.core.configuration.finetune import FinetuneConfig
 from dino.core.errors import ConfigurationError
 from dino.core.precision import autocast, resolve_precision
-from dino.core.seeding import all_seeded, seeded
+from dino.core.seeding import Purpose, all_seeded, seeded
 from dino.model.backbone import INIT_STD
 from dino.model.drop_path import (
     DropPathKey,
@@ -23,9 +23,6 @@ from dino.model.drop_path import (
     replace_drop_path,
 )
 from dino.optim.schedules import cosine_schedule, scaled_learning_rate
-
-# first word of the random streams' keys; dino.data.labelled_images has the ones before it
-_MIXING = 33
 
 
 def add_classifier(backbone: nn.Module, classes: int, seed: int) -> nn.Module:
@@ -93,7 +90,9 @@ class NetworkTraining:
         """The batch's cross-entropy before the step, counted from 0, that it causes."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rates[step] * group["lr_scale"]
-        key = DropPathKey(seed=self._seed, step=step, images=indices)
+        key = DropPathKey(
+            purpose=Purpose.FINETUNE_DROP_PATH, seed=self._seed, step=step, images=indices
+        )
         with (
             autocast(self._precision, self._device),
             drop_path_factors(key, (0,), self._drop_probabilities, self._device),
@@ -145,6 +144,6 @@ class Mixing:
         """
         if self._mixup is None:
             return images, mixup_target(labels, self._classes, smoothing=self._smoothing)
-        with all_seeded(_MIXING, self._seed, step):
+        with all_seeded(Purpose.FINETUNE_MIXING, self._seed, step):
             mixed: tuple[Tensor, Tensor] = self._mixup(images, labels)
         return mixed

@@ -11,22 +11,18 @@ from jaxtyping import Float, Int64
 from timm.layers import DropPath
 from torch import Tensor, nn
 
-from dino.core.seeding import uniforms
-
-# first word of the random streams' keys; dino.data.loader has 0 and 1
-_DROP_PATH = 2
+from dino.core.seeding import Purpose, uniforms
 
 
 @dataclass(frozen=True, kw_only=True)
 class DropPathKey:
     """What the choices of one step depend on, besides crop and block."""
 
+    purpose: Purpose
     seed: int
     step: int
     images: Int64[Tensor, " batch"] | Int64[np.ndarray, " batch"]
-    """Index in the data set of each image of a batch; in the processor's memory, since the
-    choices are made there.
-    """
+    """Each image's index in the data set; in main memory, where the choices are made."""
 
 
 # a variable of its own in each thread: several compute pieces of one batch with the same network
@@ -102,7 +98,7 @@ def _table(
 ) -> Float[Tensor, "paths rows"]:
     images, paths = np.asarray(key.images), np.arange(len(probabilities))
     numbers = uniforms(
-        _DROP_PATH, key.seed, key.step, images, np.asarray(crops)[:, None], paths[:, None, None]
+        key.purpose, key.seed, key.step, images, np.asarray(crops)[:, None], paths[:, None, None]
     )
     dropped = np.asarray(probabilities)[:, None, None]
     factors = np.where(numbers >= dropped, 1 / (1 - dropped), 0.0)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from dino.core.configuration.pretrain import PretrainConfig
 from dino.core.distributed import mean_over_ranks
 from dino.core.precision import Precision, autocast
+from dino.core.seeding import Purpose
 from dino.data.normalisation import normalised
 from dino.model.batch_norm import has_batch_norm
 from dino.model.drop_path import DropPathKey
@@ -167,7 +168,9 @@ class Stepper:
             seen: list[Tensor] = []
             for images, *crops in pieces:
                 share = len(images) / batch
-                key = DropPathKey(seed=self.seed, step=step, images=images)
+                key = DropPathKey(
+                    purpose=Purpose.PRETRAIN_DROP_PATH, seed=self.seed, step=step, images=images
+                )
                 loss, statistics = self._forward(crops, key, teacher_temperature)
                 parts = torch.autograd.grad(self.scaler.scale(loss * share), self.trainable)
                 gradients = _sum(gradients, parts)
