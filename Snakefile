@@ -13,21 +13,9 @@ include: "workflow/rules/common.smk"
 configfile: "params.yaml"
 
 
-include: "workflow/rules/prepare.smk"
-include: "workflow/rules/pretrain.smk"
-include: "workflow/rules/export.smk"
-include: "workflow/rules/features.smk"
-include: "workflow/rules/knn.smk"
-include: "workflow/rules/linear.smk"
-include: "workflow/rules/linear_paper.smk"
-include: "workflow/rules/low_shot.smk"
-include: "workflow/rules/attention.smk"
-include: "workflow/rules/card.smk"
-include: "workflow/rules/class_map.smk"
-include: "workflow/rules/finetune.smk"
-include: "workflow/rules/robustness.smk"
-include: "workflow/rules/baselines.smk"
-include: "workflow/rules/report.smk"
+for stage in STAGES:
+
+    include: f"workflow/rules/{stage}.smk"
 
 
 # Every stage's outputs, not only the last one's: Snakemake does not ask for a missing
@@ -35,18 +23,4 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
-        rules.prepare.output,
-        expand(rules.pretrain.output, run=RUNS),
-        expand(rules.export.output, run=RUNS),
-        expand(rules.features.output, run=RUNS),
-        expand(rules.knn.output, run=RUNS),
-        expand(rules.linear.output, run=RUNS),
-        expand(rules.linear_paper.output, run=RUNS),
-        expand(rules.low_shot.output, run=RUNS),
-        expand(rules.attention.output, run=RUNS),
-        expand(rules.card.output, run=RUNS),
-        expand(rules.class_map.output, run=RUNS),
-        expand(rules.finetune.output, run=RUNS),
-        expand(rules.robustness.output, run=RUNS),
-        rules.baselines.output,
-        rules.report.output,
+        [expand(getattr(rules, stage).output, run=RUNS) for stage in STAGES],

@@ -8,8 +8,9 @@ import pytest
 import torch
 import yaml
 
-from dino.cli import STAGES, run
+from dino.cli import run
 from dino.core.provenance import plain
+from dino.core.stages import STAGES
 from dino.model.checkpoint import save_checkpoint
 
 PARAMETERS = {

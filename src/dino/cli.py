@@ -8,8 +8,9 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from dino.command_line import STAGES, parser
+from dino.command_line import parser
 from dino.core.errors import ConfigurationError, DinoError, InterruptedTraining
+from dino.core.stages import STAGES
 
 
 def main() -> None:

@@ -4,25 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-# name: (help, whether it works on one run). The stage's module is imported only when it is
-# asked for, so that planning a workflow never loads torch.
-STAGES = {
-    "prepare": ("make the data set: manifest, images, splits", False),
-    "pretrain": ("train a student and its momentum teacher on the prepared images", True),
-    "export": ("write the teacher, and the same network before step 0, as timm folders", True),
-    "features": ("compute the frozen features that the evaluations share", True),
-    "knn": ("classify the test images by their nearest training features", True),
-    "linear": ("train a linear classifier on the frozen features", True),
-    "linear_paper": ("train linear classifiers on new random crops in each epoch", True),
-    "low_shot": ("classify with the labels of few training images", True),
-    "attention": ("score the [CLS] attention as a segmentation of the object", True),
-    "card": ("describe the exported teacher in a README.md beside it", True),
-    "class_map": ("arrange the classes by their mean features", True),
-    "finetune": ("train the whole teacher on labels, and the same network from scratch", True),
-    "robustness": ("classify corrupted test images by their nearest clean neighbours", True),
-    "baselines": ("score what needs no training: raw pixels, centre box, Otsu's threshold", False),
-    "report": ("write summary.json, tables, figures and report.html", False),
-}
+from dino.core.stages import STAGES
 
 Add = Callable[[str, str], argparse.ArgumentParser]
 
@@ -43,9 +25,9 @@ def parser() -> argparse.ArgumentParser:
         texts[name] = text
         return commands.add_parser(name, description=text[0].upper() + text[1:] + ".")
 
-    for name, (text, of_one_run) in STAGES.items():
-        command = add(name, text)
-        if of_one_run:
+    for name, stage in STAGES.items():
+        command = add(name, stage.text)
+        if not stage.shared:
             command.add_argument(
                 "--run",
                 required=name != "features",

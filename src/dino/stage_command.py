@@ -9,8 +9,8 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dino.command_line import STAGES
 from dino.core.errors import DinoError
+from dino.core.stages import PER_RUN
 
 if TYPE_CHECKING:
     from dino.core.configuration.parameters import Parameters, Run
@@ -131,7 +131,7 @@ def compute(options: argparse.Namespace) -> None:
     from dino.core.progress import set_position
 
     project, parameters = Project(root=Path.cwd()), _parameters()
-    run = parameters.run_named(options.run) if STAGES[options.command][1] else None
+    run = parameters.run_named(options.run) if options.command in PER_RUN else None
     set_position([each.name for each in parameters.all_runs()], run.name if run else None)
     execute(project, parameters, options.command, run)
 

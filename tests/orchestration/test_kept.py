@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from dino.core.artifacts import write_text
+from dino.core.artifacts import write_folder, write_text
 from dino.core.locking import only_one
+from dino.core.outputs import remove
 from dino.core.pipeline import Step, read_pipeline
 from dino.orchestration.kept import LONG_AGO_NS, Kept, kept_folder, recover
 
@@ -21,10 +22,19 @@ stages:
     outs:
       - artifacts/weights
       - results/train.json: {cache: false}
+      - results/tables: {cache: false}
     plots:
       - results/log.csv: {cache: false}
 """
-OLD = {"artifacts/weights": "old", "results/train.json": "{}", "results/log.csv": "epoch"}
+OLD = {
+    "artifacts/weights": "old",
+    "results/train.json": "{}",
+    "results/log.csv": "epoch",
+    "results/tables/accuracy.csv": "accuracy",
+    "results/tables/small/accuracy.md": "| accuracy |",
+}
+TABLES = "results/tables"
+OUTPUTS = ("artifacts/weights", "results/train.json", TABLES, "results/log.csv")
 
 
 @pytest.fixture
@@ -37,6 +47,7 @@ def step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Step:
         (tmp_path / folder).mkdir()
     for path, text in OLD.items():
         write_text(tmp_path / path, text)
+    for path in (*OLD, TABLES):
         os.utime(tmp_path / path, ns=(10**18, 10**18))
     return read_pipeline(tmp_path)[0]
 
@@ -46,13 +57,13 @@ def _contents(root: Path) -> dict[str, str]:
 
 
 def _remove(root: Path) -> None:
-    for path in OLD:
-        (root / path).unlink()
+    for path in OUTPUTS:
+        remove(root / path)
 
 
 def test_what_git_holds_is_no_part_of_the_cache(step: Step) -> None:
-    assert set(step.outputs) == set(OLD)
-    assert step.uncached == ("results/train.json", "results/log.csv")
+    assert step.outputs == OUTPUTS
+    assert step.uncached == OUTPUTS[1:]
 
 
 def test_failure_in_the_middle_leaves_no_mixture(step: Step, tmp_path: Path) -> None:
@@ -60,9 +71,11 @@ def test_failure_in_the_middle_leaves_no_mixture(step: Step, tmp_path: Path) -> 
     kept.begin()
     write_text(tmp_path / "results/log.csv", "new")
     write_text(tmp_path / "artifacts/weights", "new")
+    write_folder(tmp_path / TABLES, {"robustness.csv": b"new"})
     kept.put_back()
     assert _contents(tmp_path) == OLD
-    assert {(tmp_path / path).stat().st_mtime_ns for path in OLD} == {10**18}
+    assert {(tmp_path / path).stat().st_mtime_ns for path in (*OLD, TABLES)} == {10**18}
+    assert not (tmp_path / TABLES / "robustness.csv").exists()
 
 
 def test_new_file_beside_old_ones_is_removed_after_a_failure(step: Step, tmp_path: Path) -> None:
@@ -72,7 +85,9 @@ def test_new_file_beside_old_ones_is_removed_after_a_failure(step: Step, tmp_pat
     kept.begin()
     write_text(tmp_path / "artifacts/weights", "new")
     kept.put_back()
-    assert _contents(tmp_path) == {path: OLD[path] for path in step.uncached}
+    assert _contents(tmp_path) == {
+        path: text for path, text in OLD.items() if path != "artifacts/weights"
+    }
 
 
 def test_first_failure_leaves_what_it_has_written(step: Step, tmp_path: Path) -> None:
@@ -195,8 +210,10 @@ class TestRemovedByDvc:
         root, step = project
         # a clone after `dvc pull`; the run cache, which DVC fills here alone, is empty in it
         shutil.rmtree(root / ".dvc/cache/runs")
-        for path in step.uncached:
-            md5 = hashlib.md5(OLD[path].encode()).hexdigest()
+        for path, text in OLD.items():
+            if path == "artifacts/weights":
+                continue
+            md5 = hashlib.md5(text.encode()).hexdigest()
             (root / ".dvc/cache/files/md5" / md5[:2] / md5[2:]).unlink()
         _remove(root)
         kept = Kept(root, step)
@@ -205,7 +222,7 @@ class TestRemovedByDvc:
         kept.put_back()
         assert _contents(root) == OLD
         # of an older commit, perhaps: Snakemake must not take them for new
-        assert {(root / path).stat().st_mtime_ns for path in OLD} == {LONG_AGO_NS}
+        assert {(root / path).stat().st_mtime_ns for path in OUTPUTS} == {LONG_AGO_NS}
 
     def test_work_that_dvc_has_not_heard_of_is_put_back(
         self, project: tuple[Path, Step], monkeypatch: pytest.MonkeyPatch
@@ -251,6 +268,6 @@ class TestRemovedByDvc:
             write_text(root / path, f"new {path}")
         kept.succeed()
         names = {path.name for path in kept.folder.rglob("*") if path.is_file()}
-        assert names == {"train.json", "log.csv", "dvc.lock"}
+        assert names == {"train.json", "log.csv", "accuracy.csv", "accuracy.md", "dvc.lock"}
         with only_one(root, "train"):
             pass

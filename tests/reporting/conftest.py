@@ -27,7 +27,7 @@ from sklearn.datasets import load_digits
 from dino.core.artifacts import write_json
 from dino.core.configuration.parameters import NEED_LABELS, read_parameters
 from dino.core.paths import Project
-from dino.reporting.graph import PER_RUN, PROJECT_STAGES
+from dino.core.stages import PER_RUN, SHARED
 from dino.reporting.reading import read_results
 from dino.reporting.results import Results
 
@@ -80,7 +80,7 @@ def write_project(
             "otsu": {"jaccard": 80.0, "interval": [79.0, 81.0]},
         },
     )
-    for stage in PROJECT_STAGES:
+    for stage in SHARED:
         write_json(project.provenance(stage), {"stage": stage, "wall_seconds": 1.5})
     for (a, architecture), seed in product(enumerate(architectures), seeds):
         score = 77.0 + 2 * a + seed

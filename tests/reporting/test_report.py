@@ -14,8 +14,8 @@ from dino.core.artifacts import read_json, write_json
 from dino.core.configuration.parameters import read_parameters
 from dino.core.errors import DinoError
 from dino.core.paths import Project
+from dino.core.stages import PER_RUN
 from dino.reporting.figures.catalogue import all_pictures
-from dino.reporting.graph import PER_RUN
 from dino.reporting.page import page
 from dino.reporting.results import Results
 from dino.reporting.summary import summarise
@@ -57,7 +57,7 @@ OUTPUTS = {
         for kind in ("csv", "md", "tex")
     ),
     *(
-        f"figures/{figure}.{kind}"
+        f"{folder}/{figure}.{kind}"
         for figure in (
             "training_curves",
             "accuracy",
@@ -67,7 +67,7 @@ OUTPUTS = {
             "class_map",
             "robustness",
         )
-        for kind in ("png", "svg")
+        for folder, kind in (("figures", "png"), ("figures_svg", "svg"))
     ),
 }
 

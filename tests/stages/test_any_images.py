@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from dino import stage_command
-from dino.cli import STAGES
 from dino.core.configuration.parameters import Parameters
 from dino.core.configuration.section import parse
 from dino.core.errors import DataError
 from dino.core.paths import Project
+from dino.core.stages import PER_RUN, STAGES
 from dino.data.dataset import PreparedDataset
 from dino.stages import prepare
 
@@ -59,8 +59,8 @@ def _parameters(**prepare_values):
 def _execute(project, parameters):
     """Every stage; returns the summary, and the results of the stages that need labels."""
     (run,) = parameters.all_runs()
-    for name, (_, of_one_run) in STAGES.items():
-        stage_command.execute(project, parameters, name, run if of_one_run else None)
+    for name in STAGES:
+        stage_command.execute(project, parameters, name, run if name in PER_RUN else None)
     paths = project.run(run.name)
     summary = json.loads((project.results / "summary.json").read_text())
     results = {stage: json.loads(paths.result(stage).read_text()) for stage in LABELLED}

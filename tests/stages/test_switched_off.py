@@ -9,9 +9,10 @@ import pytest
 import yaml
 from workplace import PARAMETERS, PER_RUN, RUN
 
-from dino.cli import STAGES, run
+from dino.cli import run
 from dino.core.artifacts import read_json, write_json
 from dino.core.configuration.parameters import NEED_LABELS
+from dino.core.stages import STAGES
 
 SWITCHES = ("linear", "linear_paper", "low_shot", "class_map", "finetune", "robustness")
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import stat
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from workplace import PER_RUN, STAGES, Workplace
 
 from dino.core.configuration.presets import FIELDS
+from dino.core.outputs import files_of
 from dino.core.pipeline import read_pipeline
 
 ONCE = dict.fromkeys(STAGES, 1)
@@ -102,11 +104,11 @@ def test_snakefiles_are_formatted(project: Workplace) -> None:
     project("snakefmt", "--check", "Snakefile", "workflow")
 
 
-def test_snakemake_report_has_the_captions(computed: Workplace) -> None:
+def test_snakemake_report_has_figures_and_tables(computed: Workplace) -> None:
     computed("snakemake", "--report", "results/snakemake-report.html")
     report = (computed.root / "results" / "snakemake-report.html").read_text()
-    assert "collapse" in report
     assert "training_curves.png" in report
+    assert "accuracy.csv" in report
 
 
 def test_dvc_draws_the_graph(computed: Workplace) -> None:
@@ -130,20 +132,26 @@ def test_metrics_and_plots_are_compared_with_the_last_commit(computed: Workplace
     difference = json.loads(computed("dvc", "metrics", "diff", "--json"))
     assert difference["results/summary.json"]["runs.tiny-dino-s0.knn_top1"]["diff"] == 1
 
-    log = computed.root / "results" / "runs" / "tiny-dino-s0" / "pretrain.csv"
-    log.write_text(log.read_text().replace("\n0,", "\n1,"))
+
+def test_figures_are_compared_with_the_last_commit_on_a_page_that_needs_no_network(
+    computed: Workplace,
+) -> None:
+    figure = computed.root / "results/figures/training_curves.png"
+    shutil.copyfile(computed.root / "results/figures/accuracy.png", figure)
     computed("dvc", "plots", "diff", "--out", "plots")
     page = (computed.root / "plots" / "index.html").read_text()
-    assert "pretrain.csv" in page
     assert "training_curves.png" in page
+    assert "http" not in page
+    computed("git", "checkout", "--", "results/figures")
 
 
 def test_every_output_may_be_read_by_whom_the_umask_allows(computed_by_dvc: Workplace) -> None:
     umask = os.umask(0o022)
     os.umask(umask)
     modes = {
-        output: stat.S_IMODE((computed_by_dvc.root / output).stat().st_mode)
+        path: stat.S_IMODE(path.stat().st_mode)
         for step in read_pipeline(computed_by_dvc.root)
         for output in step.outputs
+        for path in files_of(computed_by_dvc.root / output)
     }
     assert modes == dict.fromkeys(modes, 0o666 & ~umask)

@@ -9,10 +9,12 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from workplace import RUN, STAGES, Workplace
 
+from dino.core.outputs import files_of
 from dino.core.pipeline import Step, read_pipeline
 
 # the first test to need it waits for a whole run
@@ -130,11 +132,11 @@ def test_killed_snakemake_and_stage_are_undone_by_the_next_command(
 
 
 def _files(project: Workplace, steps: tuple[Step, ...]) -> Files:
-    paths = [project.root / path for step in steps for path in step.outputs]
+    outputs = [project.root / path for step in steps for path in step.outputs]
     return {
         str(path.relative_to(project.root)): (path.read_bytes(), path.stat().st_mtime_ns)
-        for path in paths
-        if path.is_file()
+        for output in outputs
+        for path in files_of(output)
     }
 
 
@@ -143,11 +145,15 @@ def _contents(files: Files) -> dict[str, bytes]:
 
 
 def _compare(stage: str, project: Workplace, before: Files, after: Files) -> None:
-    outputs = [
-        path for step in read_pipeline(project.root) if step.stage == stage for path in step.outputs
-    ]
-    assert outputs
-    for path in outputs:
+    steps = tuple(step for step in read_pipeline(project.root) if step.stage == stage)
+    paths = _files(project, steps)
+    assert paths
+    assert paths.keys() == {
+        path
+        for path in before
+        if any(Path(path).is_relative_to(output) for step in steps for output in step.outputs)
+    }
+    for path in paths:
         assert after[path][0] == before[path][0]
         # never newer: what was out of date stays so
         assert after[path][1] <= before[path][1]

@@ -8,8 +8,8 @@ import pytest
 import yaml
 from workplace import RUN, STAGES, Workplace
 
+from dino.core import stages
 from dino.core.pipeline import read_pipeline
-from dino.reporting.graph import DEPENDENCIES
 
 
 @dataclass(frozen=True)
@@ -132,11 +132,11 @@ def test_default_target_is_every_output(computed_by_dvc: Workplace, jobs: dict[s
     assert set(everything[1].split(", ")) == {o for job in jobs.values() for o in job.outputs}
 
 
-def test_picture_in_the_report_shows_the_graph(jobs: dict[str, Job]) -> None:
+def test_list_of_stages_says_what_each_reads(jobs: dict[str, Job]) -> None:
     makers = {output: job.rule for job in jobs.values() for output in job.outputs}
     edges = {(makers[path], job.rule) for job in jobs.values() for path in job.inputs & set(makers)}
-    drawn = {(source, stage) for stage, sources in DEPENDENCIES.items() for source in sources}
-    assert _reachable(drawn) == _reachable(edges)
+    listed = {(source, name) for name, stage in stages.STAGES.items() for source in stage.reads}
+    assert _reachable(listed) == _reachable(edges)
 
 
 def _reachable(edges: set[tuple[str, str]]) -> set[tuple[str, str]]:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dino import cli
+from dino.core import stages
 from dino.core.configuration.pretrain import CropsConfig
 from dino.data.crops import MultiCrop
 
@@ -41,8 +41,8 @@ RUN = "tiny-dino-s0"
 LEARNING_RATE = "pretrain.optimizer.learning_rate"
 MEASURE_COST = ("paper_crops", "paper_throughput")
 """Tables of time and memory, which no two executions have in common."""
-STAGES = tuple(cli.STAGES)
-PER_RUN = tuple(stage for stage, (_, of_one_run) in cli.STAGES.items() if of_one_run)
+STAGES = tuple(stages.STAGES)
+PER_RUN = stages.PER_RUN
 
 # The real commands on scikit-learn's digits: every stage computes for about a second.
 PARAMETERS: dict[str, Any] = {

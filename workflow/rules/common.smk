@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path.cwd() / "src"))
 from dino.core.configuration.parameters import read_parameters
 from dino.orchestration.bridge import Bridge
 from dino.core.errors import ConfigurationError, DinoError
+from dino.core.stages import STAGES
 from dino.launch.settings import read_settings
 from dino.orchestration.plan import ensure_plan
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dino.core.artifacts import read_json
 from dino.core.configuration.parameters import Parameters
+from dino.core.outputs import files_of, is_there
 from dino.core.paths import Project
 from dino.core.pipeline import read_pipeline
 from dino.core.provenance import plain
@@ -99,11 +100,12 @@ def _held_or_computed_by_jobs(root: Path) -> Iterator[Leftover]:
         if step is None:
             what, again = "outputs of a run that params.yaml does not ask for", "not at all"
             yield Leftover(path=folder, what=what, again=again)
-        elif not Kept(root, step).has_begun and all((root / p).is_file() for p in step.outputs):
-            for output in step.outputs:
-                held = folder / "links" / output
+        elif not Kept(root, step).has_begun and all(is_there(root / p) for p in step.outputs):
+            links = folder / "links"
+            for held in (file for output in step.outputs for file in files_of(links / output)):
+                now = root / held.relative_to(links)
                 # DVC replaces a file by an equal one when it records it
-                if held.is_file() and not filecmp.cmp(held, root / output, shallow=False):
+                if not now.is_file() or not filecmp.cmp(held, now, shallow=False):
                     what = "output that was replaced since"
                     yield Leftover(path=held, what=what, again="`dvc checkout`, if committed")
     locks = {step.lock for step in steps.values()}

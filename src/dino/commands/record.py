@@ -11,6 +11,7 @@ from dino.core.configuration.parameters import Parameters, read_parameters
 from dino.core.configuration.presets import FOLDER, Preset, read_preset
 from dino.core.errors import ConfigurationError, DinoError
 from dino.core.locking import only_one
+from dino.core.outputs import files_of
 from dino.core.pipeline import read_pipeline
 from dino.core.provenance import SNAPSHOT, git_state
 from dino.reporting.record import environment_of, record_text
@@ -132,10 +133,12 @@ def _keep(root: Path, workplace: Path, preset: Preset, parameters: Parameters) -
     shutil.rmtree(new, ignore_errors=True)
     for step in read_pipeline(workplace):
         for output in step.outputs:
-            if output.startswith("results/"):
-                target = new / Path(output).relative_to("results")
+            if not output.startswith("results/"):
+                continue
+            for file in files_of(workplace / output):
+                target = new / file.relative_to(workplace / "results")
                 target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(workplace / output, target)
+                shutil.copyfile(file, target)
     shutil.copyfile(workplace / "params.yaml", new / "params.yaml")
     environment = environment_of(read_json(new / "provenance.json"))
     write_json(new / "environment.json", environment)

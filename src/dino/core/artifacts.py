@@ -6,12 +6,13 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from dino.core.errors import DinoError
+from dino.core.outputs import remove, replacing_output
 
 _FULL_BYTES = 2**16
 
@@ -94,7 +95,7 @@ def remove_drafts(folder: Path, name: str = "*") -> None:
         try:
             os.kill(int(path.name.split(".")[-2]), 0)
         except ProcessLookupError:
-            path.unlink(missing_ok=True)
+            remove(path)
         except PermissionError:
             continue  # another user's process, which lives
 
@@ -114,6 +115,25 @@ def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write a folder that holds `contents`, by name, and nothing else.
+
+    Raises `DinoError` when it cannot be written; what was there before is then still there.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        remove_drafts(folder.parent, folder.name)
+        with replacing_output(folder) as draft:
+            draft.mkdir()
+            for name, content in contents.items():
+                with (draft / name).open("wb") as stream:
+                    stream.write(content)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+    except OSError as error:
+        raise _unwritable(folder, error) from error
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -7,9 +7,9 @@ engine that was killed deletes, when it starts again, what its unfinished step h
 
 import hashlib
 import json
-import os
 import shlex
 import shutil
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +18,7 @@ from typing import Any
 
 from dino.core.artifacts import read_json, sha256_of_file, write_json
 from dino.core.errors import DinoError
+from dino.core.outputs import is_there, link, replacing_output, set_time
 from dino.core.paths import Project
 from dino.core.pipeline import Step, read_step
 from dino.core.provenance import SNAPSHOT, git_state
@@ -130,7 +131,7 @@ class Snapshot:
         has noted its success deletes them there, and asks for them again. Raises `DinoError` when
         the inputs are no longer those that the job was submitted for.
         """
-        missing = [path for path in self.step.outputs if not (self.folder / path).is_file()]
+        missing = [path for path in self.step.outputs if not is_there(self.folder / path)]
         if missing:
             raise DinoError(
                 f"{self.folder / missing[0]}: not found, although the job has ended well; delete "
@@ -142,7 +143,10 @@ class Snapshot:
             (self.folder / RESULT).unlink(missing_ok=True)
         self._ensure_unchanged(inputs)
         for path in self.step.outputs:
-            _link(self.folder / path, self.root / path)
+            with replacing_output(self.root / path) as draft:
+                link(self.folder / path, draft)
+                # newer than its inputs, as if it was written just now: Snakemake compares times
+                set_time(draft, time.time_ns())
 
     def _ensure_unchanged(self, inputs: dict[str, str]) -> None:
         if _key(self._recipe_now(), inputs) != self.key:
@@ -209,17 +213,3 @@ def _mirror(source: Path, target: Path, outputs: list[PurePosixPath]) -> None:
         inside = _below(outputs, name)
         if PurePosixPath() not in inside:
             _mirror(source / name, target / name, inside)
-
-
-def _link(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    temporary.unlink(missing_ok=True)
-    try:
-        os.link(source, temporary)
-    except OSError:
-        # another file system
-        shutil.copyfile(source, temporary)
-    # newer than its inputs, as if it had been written just now: Snakemake compares times
-    os.utime(temporary)
-    temporary.replace(target)

@@ -5,7 +5,6 @@ of the one therefore leave the other with wrong notes; the bridge corrects them.
 """
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from typing import Any
 from dino.core.artifacts import sha256_of_file, write_text
 from dino.core.errors import DinoError
 from dino.core.locking import locked_file, while_idle, while_unlocked
+from dino.core.outputs import is_there, set_time, time_ns
 from dino.core.pipeline import Step, read_pipeline
 from dino.orchestration.dvc_lock import has_dvc
 from dino.orchestration.kept import LONG_AGO_NS, Kept, kept_folder, recover
@@ -187,7 +187,7 @@ class Bridge:
         for step in steps:
             kept = Kept(self.root, step)
             try:
-                if not all((self.root / path).is_file() for path in step.outputs):
+                if not all(is_there(self.root / path) for path in step.outputs):
                     whole &= kept.put_back_if_idle()
             except DinoError as error:
                 print(error, file=sys.stderr)
@@ -228,9 +228,9 @@ class Bridge:
         good: list[Step] = []
         stale = {output for step in steps for output in step.outputs}
         for step in steps:
-            written_ns = [self._time_ns(self.root / path) for path in step.outputs]
+            written_ns = [time_ns(self.root / path) for path in step.outputs]
             read_ns = [
-                self._time_ns(path)
+                time_ns(path)
                 for path in (self.recipe(step), *(self.root / path for path in step.inputs))
             ]
             if stale.isdisjoint(step.inputs) and min(written_ns) >= max(read_ns):
@@ -238,11 +238,9 @@ class Bridge:
                 stale.difference_update(step.outputs)
         return good
 
-    def _set_times(self, step: Step, time_ns: int) -> None:
+    def _set_times(self, step: Step, ns: int) -> None:
         for output in step.outputs:
-            path = self.root / output
-            if path.exists():
-                os.utime(path, ns=(time_ns, time_ns))
+            set_time(self.root / output, ns)
 
     def _lock_moved(self) -> bool:
         seen = self._seen_lock.read_text(encoding="utf-8") if self._seen_lock.is_file() else None
@@ -254,10 +252,6 @@ class Bridge:
     def _checksum(self, path: str) -> str:
         file = self.root / path
         return sha256_of_file(file) if file.is_file() else "no such file"
-
-    @staticmethod
-    def _time_ns(path: Path) -> int:
-        return path.stat().st_mtime_ns if path.exists() else 0
 
     def _dvc(self, task: str, *program: str) -> str:
         """What a program of Python that asks or tells DVC has to say: a commit, to the user."""

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from dino.core.errors import DinoError
 from dino.core.paths import Project
+from dino.core.stages import SHARED
 from dino.orchestration.folders import unwritable_folders
 from dino.orchestration.images import Images, images_to_prepare, prepared_images
-from dino.orchestration.rules import RULES, SHARED, TRUNK
+from dino.orchestration.rules import RULES, TRUNK
 from dino.orchestration.situation import Planned, Situation
 
 if TYPE_CHECKING:

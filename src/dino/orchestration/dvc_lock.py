@@ -1,11 +1,20 @@
 """What dvc.lock says of a step's outputs, and where else than in the workspace they can be had."""
 
 import hashlib
+import json
 import re
 import subprocess
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
 
 import yaml
+
+from dino.core.outputs import files_of
+
+Content = Path | bytes | Mapping[str, bytes]
+"""A file or folder that is there, a file's bytes, or those of a folder's files by name."""
+_FOLDER = ".dir"
+"""What DVC's checksums of folders end with."""
 
 
 def has_dvc(root: Path) -> bool:
@@ -32,19 +41,48 @@ def cached_file(root: Path, md5: str) -> Path | None:
     """The file of DVC's cache with the checksum `md5`, None where it has none."""
     from dvc.repo import Repo
 
+    if md5.endswith(_FOLDER):
+        return None  # the folders that stages write are in git
     with Repo(str(root)) as repo:
         path = Path(repo.cache.local.oid_to_path(md5))
     return path if path.is_file() else None
 
 
-def committed_content(root: Path, path: str, md5: str) -> bytes | None:
-    """The content of `path` in git's last commit, None where its checksum is not `md5`."""
-    done = subprocess.run(["git", "-C", str(root), "show", f"HEAD:./{path}"], capture_output=True)
-    same = done.returncode == 0 and hashlib.md5(done.stdout).hexdigest() == md5
-    return done.stdout if same else None
+def committed_content(root: Path, path: str, md5: str) -> Content | None:
+    """What git's last commit has at `path`, None where its checksum is not `md5`."""
+    if not md5.endswith(_FOLDER):
+        content = _show(root, path)
+        return content if content is not None and hashlib.md5(content).hexdigest() == md5 else None
+    listed = _git(root, "ls-tree", "-r", "-z", "--name-only", "HEAD", f"./{path}/") or b""
+    names = [PurePosixPath(name).relative_to(path) for name in listed.decode().split("\0") if name]
+    contents = {str(name): _show(root, f"{path}/{name}") or b"" for name in names}
+    checksums = {name: hashlib.md5(content).hexdigest() for name, content in contents.items()}
+    return contents if _folder_md5(checksums) == md5 else None
 
 
-def has_md5(path: Path, md5: str) -> bool:
-    """Whether the content of the file `path` has the checksum `md5`."""
+def has_md5(output: Path, md5: str) -> bool:
+    """Whether the content of a file or a folder has the checksum `md5`."""
+    if not output.is_dir():
+        return _md5(output) == md5
+    files = {path.relative_to(output).as_posix(): _md5(path) for path in files_of(output)}
+    return _folder_md5(files) == md5
+
+
+def _md5(path: Path) -> str:
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "md5").hexdigest() == md5
+        return hashlib.file_digest(stream, "md5").hexdigest()
+
+
+def _folder_md5(checksums: Mapping[str, str]) -> str:
+    """As DVC computes it from the checksums of the files, by name."""
+    entries = [{"md5": checksums[name], "relpath": name} for name in sorted(checksums)]
+    return hashlib.md5(json.dumps(entries, sort_keys=True).encode()).hexdigest() + _FOLDER
+
+
+def _show(root: Path, path: str) -> bytes | None:
+    return _git(root, "show", f"HEAD:./{path}")
+
+
+def _git(root: Path, *arguments: str) -> bytes | None:
+    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True)
+    return done.stdout if done.returncode == 0 else None

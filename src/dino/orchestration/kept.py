@@ -9,14 +9,23 @@ another name first.
 import os
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dino.core.artifacts import read_json, write_json
 from dino.core.errors import DinoError
 from dino.core.locking import while_idle
+from dino.core.outputs import (
+    is_there,
+    link,
+    remove,
+    replacing_output,
+    same_files,
+    set_time,
+)
 from dino.core.pipeline import Step
 from dino.orchestration.dvc_lock import (
+    Content,
     cached_file,
     committed_content,
     has_dvc,
@@ -60,7 +69,7 @@ class Kept:
                 return
             self.put_back()
         self.hold(self.step.outputs)
-        absent = [path for path in self.step.outputs if not (self.root / path).is_file()]
+        absent = [path for path in self.step.outputs if not is_there(self.root / path)]
         write_json(self._begun, {"absent": absent, "by_dvc": _BY_DVC in os.environ})
 
     def succeed(self) -> None:
@@ -92,15 +101,14 @@ class Kept:
         Where none is there, what was held stays, unless `forget` is true. Raises `DinoError` when
         nothing can be held.
         """
-        present = [path for path in outputs if (self.root / path).is_file()]
+        present = [path for path in outputs if is_there(self.root / path)]
         if not present:
             return self.forget() if forget else None
         draft = self.folder / "draft"
         try:
             shutil.rmtree(draft, ignore_errors=True)
             for path in present:
-                (draft / path).parent.mkdir(parents=True, exist_ok=True)
-                _link(self.root / path, draft / path)
+                link(self.root / path, draft / path)
             (draft / _ENTRY).write_text(lock_entry(self.root, self.step.name), encoding="utf-8")
             shutil.rmtree(self._links, ignore_errors=True)
             draft.rename(self._links)
@@ -110,7 +118,7 @@ class Kept:
     def release_cached(self) -> None:
         """Hold no more what DVC's cache has got: it would stay on the disk for nothing."""
         for path in set(self.step.outputs) - set(self.step.uncached):
-            (self._links / path).unlink(missing_ok=True)
+            remove(self._links / path)
 
     def put_back_if_idle(self) -> bool:
         """Whether the outputs are there or were put back, False while the step is computed."""
@@ -127,30 +135,30 @@ class Kept:
         written; it is still held then.
         """
         by_dvc, absent = self._circumstances()
-        held = {p: self._links / p for p in self.step.outputs if (self._links / p).is_file()}
+        held = {p: self._links / p for p in self.step.outputs if is_there(self._links / p)}
         entry = lock_entry(self.root, self.step.name)
         exact = not by_dvc or (bool(held) and (self._links / _ENTRY).read_text() == entry)
         any_old, new = False, []
         try:
             for path in self.step.outputs:
-                target, link = self.root / path, held.get(path)
-                if target.is_file() and path not in absent:
+                target, kept = self.root / path, held.get(path)
+                if is_there(target) and path not in absent:
                     any_old = True
-                    if not exact or link is None or link.samefile(target):
+                    if not exact or kept is None or same_files(kept, target):
                         continue
-                source: Path | bytes | None = None
+                source: Content | None = None
                 if by_dvc or path not in absent:
-                    source = link if exact else None
+                    source = kept if exact else None
                 if by_dvc and source is None:
-                    source = self._recorded(path, entry, link)
+                    source = self._recorded(path, entry, kept)
                 if source is not None:
                     any_old = True
-                    _place(source, target, linked=source == link)
-                elif target.is_file():
+                    _place(source, target, linked=source == kept)
+                elif is_there(target):
                     new.append(target)
             # beside old ones, they would look like parts of the same result
             for target in new if any_old else ():
-                target.unlink()
+                remove(target)
             self._begun.unlink(missing_ok=True)
         except OSError as error:
             raise _unwritable(self.folder, error) from error
@@ -162,7 +170,7 @@ class Kept:
             return begun["by_dvc"], begun["absent"]
         return _BY_DVC in os.environ, []
 
-    def _recorded(self, path: str, entry: str, held: Path | None) -> Path | bytes | None:
+    def _recorded(self, path: str, entry: str, held: Path | None) -> Content | None:
         """The output as dvc.lock names it: in DVC's cache, held, or in git."""
         md5 = recorded_md5(entry).get(path) if entry else None
         if md5 is None:
@@ -172,31 +180,24 @@ class Kept:
         return held
 
 
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        # another file system, or one without hard links
-        shutil.copy2(source, target)
-
-
-def _place(source: Path | bytes, target: Path, *, linked: bool) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    temporary.unlink(missing_ok=True)
-    try:
+def _place(source: Content, target: Path, *, linked: bool) -> None:
+    with replacing_output(target) as draft:
         if linked and isinstance(source, Path):
-            _link(source, temporary)
+            link(source, draft)
         else:
-            # DVC's and git's: out of date, unless DVC says that it is not
-            _copy(source, temporary)
-            os.utime(temporary, ns=(LONG_AGO_NS, LONG_AGO_NS))
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+            _copy(source, draft)
+    if not linked:
+        # DVC's and git's: out of date, unless DVC says that it is not
+        set_time(target, LONG_AGO_NS)
 
 
-def _copy(source: Path | bytes, target: Path) -> None:
+def _copy(source: Content, target: Path) -> None:
+    if isinstance(source, Mapping):
+        target.mkdir()
+        for name, content in source.items():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            _copy(content, target / name)
+        return
     if isinstance(source, bytes):
         target.write_bytes(source)
         return

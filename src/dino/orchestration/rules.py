@@ -187,5 +187,3 @@ RULES: dict[str, tuple[Rule, ...]] = {
 """In an order that the stages can be executed in."""
 TRUNK = ("prepare", "pretrain", "export", "features")
 """Stages that others build on."""
-SHARED = ("prepare", "baselines")
-"""Stages that all runs share."""

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from dino.core.errors import DinoError
 from dino.core.paths import MODELS, Project
+from dino.core.stages import PER_RUN, SHARED
 from dino.reporting.forms import read_record, read_result
-from dino.reporting.graph import PER_RUN, PROJECT_STAGES
 from dino.reporting.recorded import differences, parameters_of
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def ensure_agreement(
     project: Project,
     parameters: "Parameters",
     runs: Iterable["Run"],
-    stages: Iterable[str] = (*PROJECT_STAGES, *PER_RUN),
+    stages: Iterable[str] = (*SHARED, *PER_RUN),
 ) -> None:
     """Raise `DinoError` unless the results of `stages` were made from what is there now.
 
@@ -26,7 +26,7 @@ def ensure_agreement(
     """
     stages = tuple(stages)
     data = read_result(project.data / "dataset.json")["fingerprint"]
-    for stage in (stage for stage in stages if stage in PROJECT_STAGES):
+    for stage in (stage for stage in stages if stage in SHARED):
         _check(project.provenance(stage), stage, None, data, parameters)
     for run in runs:
         paths = project.run(run.name)

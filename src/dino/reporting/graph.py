@@ -1,31 +1,9 @@
-"""The stages and what each reads, for the picture of the workflow."""
+"""The picture of the workflow: where each stage stands, and which arrows join them."""
 
 from dataclasses import dataclass
 from itertools import count
 
-_MEASURING: dict[str, tuple[str, ...]] = {
-    "prepare": (),
-    "pretrain": ("prepare",),
-    "export": ("pretrain",),
-    "features": ("prepare", "export"),
-    "knn": ("prepare", "features"),
-    "linear": ("prepare", "features"),
-    "linear_paper": ("prepare", "export", "features"),
-    "low_shot": ("prepare", "features"),
-    "attention": ("prepare", "export"),
-    "card": ("prepare", "pretrain", "export", "knn", "linear", "attention"),
-    "class_map": ("prepare", "features"),
-    "finetune": ("prepare", "export"),
-    "robustness": ("prepare", "export", "features"),
-    "baselines": ("prepare",),
-}
-DEPENDENCIES = {**_MEASURING, "report": tuple(_MEASURING)}
-"""Stage: the stages whose outputs are its inputs."""
-
-PROJECT_STAGES = ("prepare", "baselines")
-"""Those that all runs share, the report apart."""
-PER_RUN = tuple(stage for stage in _MEASURING if stage not in PROJECT_STAGES)
-"""The stages that every run has its own of."""
+from dino.core.stages import STAGES, ancestors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +20,9 @@ def edges() -> tuple[tuple[str, str], ...]:
     """The (from, to) pairs that are worth drawing: those that no longer path implies."""
     return tuple(
         (source, target)
-        for target, sources in DEPENDENCIES.items()
-        for source in sources
-        if not any(source in ancestors(other) for other in sources)
+        for target, stage in STAGES.items()
+        for source in stage.reads
+        if not any(source in ancestors(other) for other in stage.reads)
     )
 
 
@@ -55,8 +33,8 @@ def nodes() -> tuple[Node, ...]:
     which runs along the row crosses no box.
     """
     columns: dict[str, int] = {}
-    for name, sources in DEPENDENCIES.items():
-        columns[name] = max((columns[source] + 1 for source in sources), default=0)
+    for name, stage in STAGES.items():
+        columns[name] = max((columns[source] + 1 for source in stage.reads), default=0)
     taken: set[tuple[int, int]] = set()
     placed = []
     for name, column in columns.items():
@@ -64,11 +42,5 @@ def nodes() -> tuple[Node, ...]:
         lane = range(column, max(readers, default=column + 1))
         row = next(row for row in count() if not any((c, row) in taken for c in lane))
         taken |= {(c, row) for c in lane}
-        placed.append(Node(name=name, column=column, row=row, per_run=name in PER_RUN))
+        placed.append(Node(name=name, column=column, row=row, per_run=not STAGES[name].shared))
     return tuple(placed)
-
-
-def ancestors(stage: str) -> set[str]:
-    """All stages whose outputs `stage` is made from, directly or not."""
-    direct = DEPENDENCIES[stage]
-    return set(direct).union(*(ancestors(source) for source in direct))

@@ -7,6 +7,7 @@ from typing import Any
 
 import jinja2
 
+from dino.core.stages import STAGES
 from dino.reporting import graph
 from dino.reporting.explorer import explorer
 from dino.reporting.kinds import RANDOM_INIT, RAW_PIXELS
@@ -189,7 +190,7 @@ def _workflow() -> dict[str, Any]:
         "height": max(box["y"] for box in boxes.values()) + height + 8,
         "words": "; ".join(
             f"{stage} reads {', '.join(sources)}"
-            for stage, sources in graph.DEPENDENCIES.items()
+            for stage, sources in ((name, stage.reads) for name, stage in STAGES.items())
             if sources
         ),
     }

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from dino.core.errors import DinoError
 from dino.core.paths import MODELS, Project
+from dino.core.stages import PER_RUN, SHARED
 from dino.reporting.forms import read_record, read_result
-from dino.reporting.graph import PER_RUN, PROJECT_STAGES
 from dino.reporting.results import Results, RunResults
 
 if TYPE_CHECKING:
@@ -124,9 +124,7 @@ def _weights(pretrain: dict[str, Any]) -> dict[str, Any] | None:
 
 def read_provenance(project: Project, runs: Iterable["Run"]) -> dict[str, Any]:
     """The provenance of every stage: prepare, baselines, and each run's own stages by name."""
-    merged: dict[str, Any] = {
-        stage: read_record(project.provenance(stage)) for stage in PROJECT_STAGES
-    }
+    merged: dict[str, Any] = {stage: read_record(project.provenance(stage)) for stage in SHARED}
     merged["runs"] = {
         run.name: {stage: read_record(project.run(run.name).provenance(stage)) for stage in PER_RUN}
         for run in runs

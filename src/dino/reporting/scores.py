@@ -8,7 +8,7 @@ measured it, and its place is where in the stage's result of one model it stands
 from collections.abc import Mapping
 from typing import Any
 
-from dino.reporting.graph import PER_RUN
+from dino.core.stages import PER_RUN
 
 Scores = dict[str, float | None]
 Place = tuple[str | int, ...]

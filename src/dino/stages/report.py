@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from dino.core.artifacts import replacing, write_json, write_text
+from dino.core.artifacts import write_folder, write_json, write_text
 from dino.core.paths import Project
 from dino.reporting.agreement import ensure_agreement
 from dino.reporting.figures.catalogue import all_pictures
@@ -33,14 +33,20 @@ def execute(project: Project, parameters: "Parameters") -> None:
 
     folder = project.results
     write_json(folder / "provenance.json", provenance)
-    for table in (*tables, *timed_tables(results, summary, provenance)):
-        write_text(folder / "tables" / f"{table.name}.csv", table.csv())
-        write_text(folder / "tables" / f"{table.name}.md", table.markdown())
-        write_text(folder / "tables" / f"{table.name}.tex", table.latex())
-    for picture in pictures:
-        for kind, content in (("png", picture.png), ("svg", picture.svg)):
-            with replacing(folder / "figures" / f"{picture.name}.{kind}") as temporary:
-                temporary.write_bytes(content)
+    write_folder(
+        folder / "tables",
+        {
+            f"{table.name}.{kind}": content.encode()
+            for table in (*tables, *timed_tables(results, summary, provenance))
+            for kind, content in (
+                ("csv", table.csv()),
+                ("md", table.markdown()),
+                ("tex", table.latex()),
+            )
+        },
+    )
+    write_folder(folder / "figures", {f"{p.name}.png": p.png for p in pictures})
+    write_folder(folder / "figures_svg", {f"{p.name}.svg": p.svg for p in pictures})
     write_text(folder / "report.html", text)
     # last: who finds it finds everything else
     write_json(folder / "summary.json", summary)

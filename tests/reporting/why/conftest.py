@@ -11,7 +11,7 @@ from dino.core.artifacts import sha256_of_file, write_json, write_text
 from dino.core.configuration.parameters import read_parameters
 from dino.core.paths import MODELS, Project
 from dino.core.provenance import plain
-from dino.reporting.graph import PER_RUN
+from dino.core.stages import PER_RUN
 from dino.reporting.reading import read_provenance, read_results
 from dino.reporting.summary import summarise
 from dino.reporting.tables.catalogue import all_tables

@@ -9,8 +9,8 @@ from explained import said
 from dino.core.artifacts import sha256_of_file, write_json, write_text
 from dino.core.configuration.parameters import read_parameters
 from dino.core.paths import Project
+from dino.core.stages import PER_RUN
 from dino.reporting.figures.catalogue import all_pictures
-from dino.reporting.graph import PER_RUN
 from dino.reporting.reading import read_results
 from dino.reporting.results import Results
 from dino.reporting.scores import stage_of

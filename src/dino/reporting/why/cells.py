@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dino.core.errors import DinoError
 from dino.core.paths import RANDOM_INIT
-from dino.reporting.graph import PER_RUN
+from dino.core.stages import PER_RUN
 from dino.reporting.scores import low_shot_name, stage_of, value_at
 from dino.reporting.why.evidence import Evidence
 from dino.reporting.why.origin import (

@@ -8,7 +8,7 @@ from typing import Any
 from dino.core.artifacts import read_json
 from dino.core.errors import DinoError
 from dino.core.paths import Project
-from dino.reporting.graph import DEPENDENCIES, ancestors
+from dino.core.stages import STAGES, ancestors
 
 Record = dict[str, Any]
 """A stage's provenance."""
@@ -110,4 +110,4 @@ def group_of(run: str) -> str:
 def chain(stage: str) -> tuple[str, ...]:
     """`stage` behind all that it was made from, in the order of the workflow."""
     wanted = {stage, *ancestors(stage)} - {"report"}
-    return tuple(name for name in DEPENDENCIES if name in wanted)
+    return tuple(name for name in STAGES if name in wanted)

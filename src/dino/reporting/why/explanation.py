@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dino.core.paths import Project
-from dino.reporting.graph import PROJECT_STAGES
+from dino.core.stages import SHARED
 from dino.reporting.recorded import MISSING, parameters_of
 from dino.reporting.scores import stage_of
 from dino.reporting.why.checks import changed_parameters, findings
@@ -48,7 +48,7 @@ def _steps(evidence: Evidence, origin: Origin) -> dict[Step, Record]:
     for run, wanted in stages.items():
         for stage in chain("report"):
             if stage in wanted:
-                owner = None if stage in PROJECT_STAGES else run
+                owner = None if stage in SHARED else run
                 steps.setdefault((stage, owner), evidence.record(stage, owner))
     return steps
 

@@ -8,7 +8,7 @@ from typing import Any
 from dino.core.artifacts import read_json
 from dino.core.errors import DinoError
 from dino.core.paths import RANDOM_INIT, TEACHER
-from dino.reporting.graph import PER_RUN
+from dino.core.stages import PER_RUN
 from dino.reporting.scores import Place, places, stage_of, value_at
 from dino.reporting.why.evidence import Evidence
 

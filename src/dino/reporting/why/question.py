@@ -1,12 +1,12 @@
 """What a user may ask about: `dino why` takes names and paths and finds what they mean."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from dino.core.artifacts import read_json
 from dino.core.errors import DinoError
 from dino.core.paths import Project
 from dino.core.pipeline import read_pipeline
-from dino.reporting.graph import PROJECT_STAGES
+from dino.core.stages import SHARED
 from dino.reporting.scores import stage_of, value_at
 from dino.reporting.why.cells import Cells, origin_of_cell, origin_of_whole, read_cells
 from dino.reporting.why.evidence import Evidence
@@ -106,7 +106,7 @@ def _file(evidence: Evidence, parts: tuple[str, ...], inside: str) -> Origin:
     match parts:
         case ("tables", _):
             return _cell(evidence, name, inside)
-        case ("figures", _):
+        case ("figures" | "figures_svg", _):
             return origin_of_whole(evidence, path)
         case ("summary.json",):
             return origin_of_key(evidence, tuple(inside.split(".")) if inside else ())
@@ -115,9 +115,11 @@ def _file(evidence: Evidence, parts: tuple[str, ...], inside: str) -> Origin:
             if stage is not None:
                 inside = "" if below[0] == "provenance" else inside
                 return _in_file(path, Source(stage=stage, run=run), inside)
-        case (*_, _) if name in PROJECT_STAGES:
+        case (*_, _) if name in SHARED:
             return _in_file(path, Source(stage=name), inside)
-        case ("report.html",) | ("provenance.json",):
+        case (
+            ("report.html",) | ("provenance.json",) | ("tables",) | ("figures",) | ("figures_svg",)
+        ):
             everything = [source for run in evidence.runs for source in sources_of_run(run)]
             sources = (*everything, Source(stage="baselines"))
             return Origin(name=path.name, places=(str(path),), sources=sources)
@@ -145,7 +147,7 @@ def _in_file(path: Path, source: Source, inside: str) -> Origin:
 def _output(evidence: Evidence, path: str) -> Origin:
     """A file that a stage of this project makes, such as a checkpoint."""
     for step in read_pipeline(evidence.project.root):
-        if path in step.outputs:
+        if any(PurePosixPath(path).is_relative_to(output) for output in step.outputs):
             return Origin(
                 name=path, places=(path,), sources=(Source(stage=step.stage, run=step.run),)
             )
