@@ -100,7 +100,7 @@ def _names_of_cells(cells: Cells) -> Origin:
 def _file(evidence: Evidence, parts: tuple[str, ...], inside: str) -> Origin:
     """A file of the folder, or what `inside` names in it."""
     path = evidence.folder.joinpath(*parts)
-    if not path.is_file():
+    if not path.exists():
         raise DinoError(f"{path}: no such file")
     name = path.stem
     match parts:
@@ -117,9 +117,7 @@ def _file(evidence: Evidence, parts: tuple[str, ...], inside: str) -> Origin:
                 return _in_file(path, Source(stage=stage, run=run), inside)
         case (*_, _) if name in SHARED:
             return _in_file(path, Source(stage=name), inside)
-        case (
-            ("report.html",) | ("provenance.json",) | ("tables",) | ("figures",) | ("figures_svg",)
-        ):
+        case ("report.html" | "provenance.json" | "tables" | "figures" | "figures_svg",):
             everything = [source for run in evidence.runs for source in sources_of_run(run)]
             sources = (*everything, Source(stage="baselines"))
             return Origin(name=path.name, places=(str(path),), sources=sources)
