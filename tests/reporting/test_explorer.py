@@ -9,8 +9,8 @@ from explorer_arrays import CELLS, HEADS, IMAGES
 from dino.core.configuration.parameters import read_parameters
 from dino.core.paths import Project
 from dino.reporting import explorer as module
+from dino.reporting.executions import executions
 from dino.reporting.explorer import explorer, images_shown
-from dino.reporting.origin import origins
 from dino.reporting.reading import read_provenance, read_results
 from dino.reporting.results import Results
 from dino.reporting.table import NOT_MEASURED
@@ -75,12 +75,12 @@ def test_where_nothing_fits_one_image_of_one_run_is_shown(
     assert said.startswith("1 of 3 images of each run are shown; not shown: vit_nano_7-dino-s0.")
 
 
-def test_origins_name_commit_command_weights_and_versions(
+def test_executions_name_commit_command_weights_and_versions(
     tmp_path: Path, projects: Callable[..., Project]
 ) -> None:
     project = projects(tmp_path, ("vit_micro_7",), seeds=(0,))
     runs = read_parameters(project.parameters).all_runs()
-    shared, run = origins(read_provenance(project, runs))
+    shared, run = executions(read_provenance(project, runs))
     assert shared.stages[0].stage == "prepare" and shared.stages[0].command == NOT_MEASURED
     stages = {stage.stage: stage for stage in run.stages}
     assert stages["export"].commit == "0123456789 + changes"

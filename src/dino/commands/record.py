@@ -14,7 +14,7 @@ from dino.core.locking import only_one
 from dino.core.outputs import files_of
 from dino.core.pipeline import read_pipeline
 from dino.core.provenance import SNAPSHOT, git_state
-from dino.reporting.record import environment_of, record_text
+from dino.reporting.record_readme import environment_of, record_text
 
 WORKFLOW = ("Snakefile", "dvc.yaml", "profiles", "slurm", "src", "workflow")
 """What a copy of the project needs to compute everything."""

@@ -6,8 +6,8 @@ from pathlib import Path
 from dino.core.artifacts import read_json
 from dino.core.errors import DinoError, JobError
 from dino.launch.cluster import QueuedJob, queue
+from dino.launch.job_record import RECORD
 from dino.launch.progress import progress
-from dino.launch.record import RECORD
 from dino.launch.snapshot import job_prefix, read_result
 
 _HEADER = ("STEP", "JOB", "STATE", "TIME", "WHAT")

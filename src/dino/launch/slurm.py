@@ -25,8 +25,8 @@ from dino.launch.cluster import (
     queue,
     submit,
 )
+from dino.launch.job_record import JobRecord
 from dino.launch.progress import LOGS, last_lines, progress
-from dino.launch.record import JobRecord
 from dino.launch.settings import SlurmSettings
 from dino.launch.snapshot import RESULT, Snapshot, job_prefix, read_result
 from dino.launch.task import Task

@@ -8,7 +8,7 @@ from dino.core.errors import DinoError
 from dino.core.paths import MODELS, Project
 from dino.core.stages import PER_RUN, SHARED
 from dino.reporting.forms import read_record, read_result
-from dino.reporting.recorded import differences, parameters_of
+from dino.reporting.recorded_parameters import differences, parameters_of
 
 if TYPE_CHECKING:
     from dino.core.configuration.parameters import Parameters, Run

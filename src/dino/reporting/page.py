@@ -9,9 +9,9 @@ import jinja2
 
 from dino.core.stages import STAGES
 from dino.reporting import graph
+from dino.reporting.executions import executions
 from dino.reporting.explorer import explorer
 from dino.reporting.kinds import RANDOM_INIT, RAW_PIXELS
-from dino.reporting.origin import origins
 from dino.reporting.picture import Picture
 from dino.reporting.results import Group, Results
 from dino.reporting.scores import Scores
@@ -73,7 +73,7 @@ def page(
         ],
         workflow=_workflow(),
         explorer=explorer(results),
-        origins=origins(provenance),
+        executions=executions(provenance),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from dino.reporting.ours import Ours
 from dino.reporting.paper import METRICS, PaperRow, paper_rows
-from dino.reporting.record import SECONDS_PER_HOUR, wall_seconds
+from dino.reporting.record_readme import SECONDS_PER_HOUR, wall_seconds
 from dino.reporting.results import Group
 from dino.reporting.table import Table, frame
 from dino.reporting.tables.comparison import TEXT, caption_of, columns_of, lines, of_data

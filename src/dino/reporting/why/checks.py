@@ -9,12 +9,12 @@ from dino.core.artifacts import read_json, sha256_of_file
 from dino.core.configuration.parameters import read_parameters
 from dino.core.errors import DinoError
 from dino.core.paths import MODELS
-from dino.reporting.recorded import Chain, Flat, differences
+from dino.reporting.recorded_parameters import Chain, Flat, differences
 from dino.reporting.why.evidence import Evidence
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class Checked:
     """Something with a checksum, and what became of it."""
 
     name: str
@@ -23,12 +23,12 @@ class Finding:
     differs: bool = False
 
 
-def findings(evidence: Evidence, run: str | None, chain: Chain) -> tuple[Finding, ...]:
+def findings(evidence: Evidence, run: str | None, chain: Chain) -> tuple[Checked, ...]:
     """Of the data set, the checkpoint and the exported models of one run's chain."""
     return tuple(found for found in _findings(evidence, run, chain) if found is not None)
 
 
-def _findings(evidence: Evidence, run: str | None, chain: Chain) -> Iterable[Finding | None]:
+def _findings(evidence: Evidence, run: str | None, chain: Chain) -> Iterable[Checked | None]:
     data = _agreed("data", {stage: record.get("data") for stage, record in chain.items()})
     description = evidence.project.data / "dataset.json"
     yield _compare(
@@ -45,16 +45,16 @@ def _findings(evidence: Evidence, run: str | None, chain: Chain) -> Iterable[Fin
         yield _compare(evidence, _agreed(model, models), weights, sha256_of_file)
 
 
-def _agreed(name: str, of_stages: Mapping[str, str | None]) -> Finding | None:
+def _agreed(name: str, of_stages: Mapping[str, str | None]) -> Checked | None:
     """The checksum that all stages name, or that they name several; None without any."""
     known = {stage: value for stage, value in of_stages.items() if value is not None}
     if not known:
         return None
     first = next(iter(known.values()))
     if len(set(known.values())) == 1:
-        return Finding(name=name, expected=first, text="")
+        return Checked(name=name, expected=first, text="")
     stages = ", ".join(f"{stage} {value[:12]}" for stage, value in known.items())
-    return Finding(
+    return Checked(
         name=name,
         expected=first,
         text=f"DIFFERS between the stages ({stages}): run `snakemake`",
@@ -63,8 +63,8 @@ def _agreed(name: str, of_stages: Mapping[str, str | None]) -> Finding | None:
 
 
 def _compare(
-    evidence: Evidence, found: Finding | None, path: Path, checksum: Callable[[Path], str]
-) -> Finding | None:
+    evidence: Evidence, found: Checked | None, path: Path, checksum: Callable[[Path], str]
+) -> Checked | None:
     if found is None or found.differs:
         return found
     differs = False
@@ -78,7 +78,7 @@ def _compare(
         text = f"{path}: the same"
         if differs:
             text = f"{path}: DIFFERS, it is {actual}; run `dvc checkout` or `snakemake`"
-    return Finding(name=found.name, expected=found.expected, text=text, differs=differs)
+    return Checked(name=found.name, expected=found.expected, text=text, differs=differs)
 
 
 def changed_parameters(

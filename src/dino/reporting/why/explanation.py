@@ -7,7 +7,7 @@ from typing import Any
 
 from dino.core.paths import Project
 from dino.core.stages import SHARED
-from dino.reporting.recorded import MISSING, parameters_of
+from dino.reporting.recorded_parameters import MISSING, parameters_of
 from dino.reporting.scores import stage_of
 from dino.reporting.why.checks import changed_parameters, findings
 from dino.reporting.why.evidence import Evidence, Record, chain

@@ -11,7 +11,7 @@ _COMMIT, _HASH = 10, 12
 
 
 @dataclass(frozen=True, kw_only=True)
-class StageOrigin:
+class Execution:
     """One execution of a stage."""
 
     stage: str
@@ -26,11 +26,11 @@ class StageOrigin:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Origin:
+class Executions:
     """The stages of a run, or those that all runs share."""
 
     name: str
-    stages: tuple[StageOrigin, ...]
+    stages: tuple[Execution, ...]
     packages: tuple[tuple[str, str], ...]
     """(stages, versions): one pair where all stages had the same."""
 
@@ -40,22 +40,22 @@ class Origin:
         return ", ".join(dict.fromkeys(stage.commit for stage in self.stages))
 
 
-def origins(provenance: Mapping[str, Any]) -> tuple[Origin, ...]:
+def executions(provenance: Mapping[str, Any]) -> tuple[Executions, ...]:
     """Of what `read_provenance` returned: the shared stages first, then each run."""
     shared = {stage: record for stage, record in provenance.items() if stage != "runs"}
     runs = provenance["runs"]
     return (
-        _origin("Shared by all runs", shared),
-        *(_origin(name, stages) for name, stages in runs.items()),
+        _executions("Shared by all runs", shared),
+        *(_executions(name, stages) for name, stages in runs.items()),
     )
 
 
-def _origin(name: str, records: Mapping[str, Any]) -> Origin:
+def _executions(name: str, records: Mapping[str, Any]) -> Executions:
     stages_of: dict[str, list[str]] = {}
     for stage, record in records.items():
         stages_of.setdefault(_versions(record), []).append(stage)
     everywhere = len(stages_of) == 1
-    return Origin(
+    return Executions(
         name=name,
         stages=tuple(_stage(stage, record) for stage, record in records.items()),
         packages=tuple(
@@ -65,9 +65,9 @@ def _origin(name: str, records: Mapping[str, Any]) -> Origin:
     )
 
 
-def _stage(stage: str, record: Mapping[str, Any]) -> StageOrigin:
+def _stage(stage: str, record: Mapping[str, Any]) -> Execution:
     hashes = {"checkpoint": record.get("checkpoint"), **(record.get("models") or {})}
-    return StageOrigin(
+    return Execution(
         stage=stage,
         commit=_commit(record.get("git") or {}),
         command=_text(record.get("command")),

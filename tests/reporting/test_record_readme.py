@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dino.reporting.record import environment_of, wall_seconds
+from dino.reporting.record_readme import environment_of, wall_seconds
 
 
 def _record(stage, seconds, commit="a", **more):

@@ -1,7 +1,7 @@
 import os
 from pathlib import Path
 
-from dino.launch.record import JobRecord
+from dino.launch.job_record import JobRecord
 
 
 def checkpoint(folder: Path, name: str, time: int) -> None:
