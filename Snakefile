@@ -23,4 +23,7 @@ for stage in STAGES:
 rule all:
     default_target: True
     input:
-        [expand(getattr(rules, stage).output, run=RUNS) for stage in STAGES],
+        [
+            expand(getattr(rules, stage).output, run=RUNS, dataset=TRAINED_ON)
+            for stage in STAGES
+        ],

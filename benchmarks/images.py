@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from dino.core.configuration.prepare import PrepareConfig
+from dino.core.configuration.dataset import DatasetConfig
 from dino.data.dataset import PreparedDataset
 from dino.data.preparation import prepare
 from dino.data.source import Source, SourceImage, SourceSplit
@@ -66,7 +66,7 @@ def prepared(files: Sequence[bytes], folder: Path) -> PreparedDataset:
     source = Source(
         classes=("synthetic",), train=split(len(files) + 1), test=split(1), mask_kind=None
     )
-    prepare(source, PrepareConfig(val_images=1), folder)
+    prepare(source, DatasetConfig(val_images=1), folder)
     return PreparedDataset.open(folder)
 
 

@@ -34,7 +34,8 @@ def measure(
     project = Project(root=root)
     parameters = read_parameters(project.parameters)
     paths = project.run(parameters.all_runs()[0].name)
-    paper, dataset = parameters.linear_paper, PreparedDataset.open(project.data)
+    paper = parameters.linear_paper
+    dataset = PreparedDataset.open(project.data(parameters.trained_on))
     features = load_features(paths.features(TEACHER), data=dataset.fingerprint)
     inputs = classifier_input(features.cls_tokens, features.patch_mean, paper.average_pool)
     splits = labelled_splits(inputs, dataset.manifest, dataset.classes)

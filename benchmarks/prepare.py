@@ -45,11 +45,11 @@ def generate(folder: Path, images: int) -> int:
 
 def prepared(images: Path, storage: str, held_out: int, folder: Path) -> dict[str, float]:
     """Seconds, bytes written and the peak memory (MiB) of one preparation."""
-    from dino.core.configuration.prepare import PrepareConfig
+    from dino.core.configuration.dataset import DatasetConfig
     from dino.data.preparation import prepare
     from dino.data.sources.catalogue import open_source
 
-    config = PrepareConfig(
+    config = DatasetConfig(
         source="class_folders",
         path=str(images),
         val_images=held_out,

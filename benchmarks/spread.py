@@ -54,7 +54,7 @@ def _write_parameters(
     """The project's own params.yaml with few images, one seed and one precision."""
     values: dict[str, Any] = read_yaml(Path("params.yaml"))
     values["runs"]["seed"] = [seed]
-    values["prepare"] |= {
+    values["datasets"]["fashion"] |= {
         "max_train_images": options.images,
         "max_test_images": 5000,
         "val_images": 100,

@@ -30,7 +30,7 @@ PARAMETERS: dict[str, Any] = {
             "drop_path": 0.1,
         }
     },
-    "prepare": {"source": "digits", "val_images": 50, "max_train_images": 320},
+    "datasets": {"digits": {"source": "digits", "val_images": 50, "max_train_images": 320}},
     "pretrain": {
         "batch_size": 16,
         "precision": "float32",

@@ -26,7 +26,7 @@ PARAMETERS = {
             "num_heads": 2,
         }
     },
-    "prepare": {"source": "digits", "val_images": 100, "max_train_images": 100},
+    "datasets": {"digits": {"source": "digits", "val_images": 100, "max_train_images": 100}},
     "pretrain": {"crops": {"global_size_px": 8, "local_size_px": 4}, "batch_size": 50},
     "features": {"resize_px": 8, "crop_px": 8, "last_blocks": 2},
     "attention": {"image_size_px": 8},
@@ -113,7 +113,7 @@ def test_a_file_in_place_of_the_results_folder_is_named(project, capsys):
 
 def test_a_full_disk_is_named_and_what_was_there_stays(project, capsys):
     assert run(["prepare"]) == 0
-    folder = project / "data" / "prepared"
+    folder = project / "data" / "digits"
     before = (folder / "dataset.json").read_bytes()
     # the same files on a file system that has no room for another copy
     small = project / "small"

@@ -26,6 +26,12 @@ def _set(root: Path, section: str, **values: object) -> None:
     (root / "params.yaml").write_text(yaml.safe_dump(parameters))
 
 
+def _set_images(root: Path, **values: object) -> None:
+    parameters = yaml.safe_load((root / "params.yaml").read_text())
+    parameters["datasets"]["fashion"].update(values)
+    (root / "params.yaml").write_text(yaml.safe_dump(parameters))
+
+
 def _lines(text: str) -> dict[str, str]:
     """Label: text, of the aligned lines."""
     rows = (line.split(maxsplit=1) for line in text.splitlines() if line.startswith("  "))
@@ -95,19 +101,19 @@ def test_a_file_in_a_folders_place_is_named(root: Path, capsys: pytest.CaptureFi
 
 
 def test_a_path_without_the_images_is_named(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    _set(root, "prepare", path=str(root / "nowhere"))
+    _set_images(root, path=str(root / "nowhere"))
     assert doctor(root) == 1
     text = capsys.readouterr().out
-    assert text.count(f"- prepare.path: {root / 'nowhere'} does not exist") == 1
+    assert text.count(f"- datasets.fashion: path: {root / 'nowhere'} does not exist") == 1
     assert "Nothing is missing" not in text
 
 
 def test_bundled_images_need_nothing(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    _set(root, "prepare", source="digits", path=None, val_images=200)
+    _set_images(root, source="digits", path=None, val_images=200)
     _set(root, "class_map", superclasses=None)
     assert doctor(root) == 0
     counts = "digits: 1,237 train, 200 val, 360 test images, 10 classes"
-    assert _lines(capsys.readouterr().out)["images"] == counts
+    assert _lines(capsys.readouterr().out)["fashion"] == counts
 
 
 def test_images_of_other_sources_are_looked_for(
@@ -117,17 +123,17 @@ def test_images_of_other_sources_are_looked_for(
     for index in range(100):
         (root / "photos" / f"{index}.png").touch()
     photos = {"source": "folder", "path": str(root / "photos"), "test_images": 10}
-    _set(root, "prepare", **photos, val_images=10)
+    _set_images(root, **photos, val_images=10)
     assert doctor(root) == 0
     counts = f"folder in {root / 'photos'}: 80 train, 10 val, 10 test images, no classes"
-    assert _lines(capsys.readouterr().out)["images"] == counts
-    _set(root, "prepare", val_images=50)
+    assert _lines(capsys.readouterr().out)["fashion"] == counts
+    _set_images(root, val_images=50)
     assert doctor(root) == 1
     told = "- pretrain.batch_size: expected at most the 40 training images, got 64"
     assert told in capsys.readouterr().out
-    _set(root, "prepare", source="cifar10", path=None, test_images=None)
+    _set_images(root, source="cifar10", path=None, test_images=None)
     assert doctor(root) == 0
-    assert _lines(capsys.readouterr().out)["images"] == "cifar10, counted when fetched or unpacked"
+    assert _lines(capsys.readouterr().out)["fashion"] == "cifar10, counted when fetched or unpacked"
 
 
 def test_superclasses_of_another_data_set_are_told_before_anything_runs(
@@ -139,7 +145,7 @@ def test_superclasses_of_another_data_set_are_told_before_anything_runs(
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{index}.png").touch()
     photos = {"source": "class_folders", "path": str(root / "photos")}
-    _set(root, "prepare", **photos, val_images=10, test_images=10)
+    _set_images(root, **photos, val_images=10, test_images=10)
     assert doctor(root) == 1
     text = capsys.readouterr().out
     assert "set class_map.superclasses to null" in text

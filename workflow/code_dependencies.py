@@ -12,7 +12,7 @@ import grimp
 
 ROOT = Path(__file__).parents[1]
 STAGE = re.compile(r"^  (\w+):\n(?:(?:    .*)?\n)+", re.MULTILINE)
-CODE = re.compile(r"(?:      - src/.*\n)+")
+CODE = re.compile(r"(?:( +)- src/.*\n)(?: +- src/.*\n)*")
 
 
 def code_of(stage: str, graph: grimp.ImportGraph) -> list[str]:
@@ -40,7 +40,11 @@ def updated(text: str) -> str:
     graph = grimp.build_graph("dino", exclude_type_checking_imports=True, cache_dir=None)
 
     def update(stage: re.Match[str]) -> str:
-        lines = "".join(f"      - {path}\n" for path in code_of(stage[1], graph))
+        files = code_of(stage[1], graph)
+
+        def lines(old: re.Match[str]) -> str:
+            return "".join(f"{old[1]}- {path}\n" for path in files)
+
         return CODE.sub(lines, stage[0], count=1)
 
     return STAGE.sub(update, text)

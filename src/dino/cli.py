@@ -46,11 +46,11 @@ def _is_unread(descriptor: int) -> bool:
 
 def run_in_job(arguments: list[str]) -> None:
     """Run a stage in a process that SLURM has started; raises what goes wrong."""
-    from dino.stage_command import compute
+    from dino.stage_command import compute, target_of
 
     set_environment()
     # no lock: there is one job of a name, and a node that hangs might hold the lock for ever
-    compute(parser().parse_args(arguments))
+    compute(target_of(parser().parse_args(arguments)))
 
 
 def set_environment() -> None:

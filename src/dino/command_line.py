@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from dino.core.stages import STAGES
+from dino.core.stages import PER_DATASET, STAGES
 
 Add = Callable[[str, str], argparse.ArgumentParser]
 
@@ -33,6 +33,12 @@ def parser() -> argparse.ArgumentParser:
                 required=name != "features",
                 metavar="NAME",
                 help="a run of params.yaml: ARCHITECTURE-VARIANT-sSEED",
+            )
+        if name in PER_DATASET:
+            command.add_argument(
+                "--dataset",
+                metavar="NAME",
+                help="a data set of params.yaml; default: the one trained on",
             )
         if name == "features":
             _add_image_options(command)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from dino.core.configuration.dataset import DatasetConfig
 from dino.core.configuration.parameters import read_parameters
-from dino.core.configuration.prepare import PrepareConfig
 from dino.core.errors import DinoError
 from dino.core.paths import Project
 from dino.core.pipeline import Step, read_pipeline
@@ -130,23 +130,24 @@ def _project(root: Path) -> Iterator[Finding]:
         return
     runs = ", ".join(run.name for run in parameters.all_runs())
     yield Finding(label="params.yaml", text=f"valid; runs: {runs}")
-    yield _source(parameters.prepare, project)
+    for name, config in parameters.datasets.items():
+        yield _source(name, config, project)
 
 
-def _source(config: PrepareConfig, project: Project) -> Finding:
+def _source(name: str, config: DatasetConfig, project: Project) -> Finding:
     """How many images `prepare` has found, or will find; nothing is fetched."""
     try:
-        prepared = prepared_images(project)
-        images = prepared or images_to_prepare(config, project)
+        prepared = prepared_images(project.data(name))
+        images = prepared or images_to_prepare(config, project, name)
     except DinoError as error:
         # which is told again where it stops a stage
-        return Finding(label="images", text=f"cannot be used: {error}")
+        return Finding(label=name, text=f"cannot be used: {error}")
     where = config.path or config.huggingface.name
     source = config.source + (f" in {where}" if where else "")
     if images is None:
-        return Finding(label="images", text=f"{source}, counted when fetched or unpacked")
+        return Finding(label=name, text=f"{source}, counted when fetched or unpacked")
     how = f"prepared from {config.source}" if prepared else source
-    return Finding(label="images", text=f"{how}: {images.text}")
+    return Finding(label=name, text=f"{how}: {images.text}")
 
 
 def _plan(root: Path) -> Iterator[Finding]:
@@ -154,7 +155,7 @@ def _plan(root: Path) -> Iterator[Finding]:
     project = Project(root=root)
     try:
         parameters = read_parameters(project.parameters)
-        steps = [(step.stage, step.run) for step in Bridge(root).out_of_date()]
+        steps = [step.target for step in Bridge(root).out_of_date()]
     except DinoError:
         return  # said of params.yaml and of the stages
     found = [*cluster_problems(project, parameters, steps), *problems(project, parameters, steps)]
@@ -205,7 +206,7 @@ def _trainings(root: Path) -> Iterator[Finding]:
         parameters = read_parameters(project.parameters)
         from dino.training.trial import estimates, training_images
 
-        for label, text in estimates(parameters, *training_images(parameters, project.data)):
+        for label, text in estimates(parameters, *training_images(parameters, project)):
             yield Finding(label=label, text=text)
     except DinoError as error:
         yield Finding(label="unknown", text=str(error))

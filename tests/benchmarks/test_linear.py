@@ -29,7 +29,7 @@ PARAMETERS = {
             "num_heads": 2,
         }
     },
-    "prepare": {"source": "digits", "val_images": 20, "max_train_images": 60},
+    "datasets": {"digits": {"source": "digits", "val_images": 20, "max_train_images": 60}},
     "pretrain": {"crops": {"global_size_px": 8, "local_size_px": 4}},
     "features": {"resize_px": 8, "crop_px": 8, "last_blocks": 1},
     "attention": {"image_size_px": 8},
@@ -42,12 +42,15 @@ def _project(root: Path) -> Project:
     project = Project(root=root)
     project.parameters.write_text(yaml.safe_dump(PARAMETERS))
     parameters = read_parameters(project.parameters)
-    prepare(digits(), parameters.prepare, project.data)
+    prepare(digits(), parameters.datasets["digits"], project.data("digits"))
     paths = project.run("tiny-dino-s0")
     architecture = parameters.architectures["tiny"]
     with seeded(0):
         save_backbone(paths.model(TEACHER), architecture, build_backbone(architecture).state_dict())
-    backbone, dataset = load_backbone(paths.model(TEACHER)), PreparedDataset.open(project.data)
+    backbone, dataset = (
+        load_backbone(paths.model(TEACHER)),
+        PreparedDataset.open(project.data("digits")),
+    )
     features = extract_features({"m": backbone}, {"m": "abc"}, dataset, parameters.features)
     features["m"].save(paths.features(TEACHER))
     return project

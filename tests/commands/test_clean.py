@@ -15,7 +15,7 @@ from dino.core.artifacts import write_json, write_text
 from dino.core.configuration.parameters import read_parameters
 from dino.core.errors import DinoError
 from dino.core.paths import Project
-from dino.core.pipeline import read_step
+from dino.core.pipeline import Target, read_step
 from dino.core.provenance import plain
 from dino.core.resumable import note_training, training_identity
 from dino.orchestration.kept import Kept
@@ -30,7 +30,7 @@ GOES = {
     f"work/kept/pretrain@tiny-dino-7/links/artifacts/{OLD}/checkpoint.pth": "outputs of a run",
     f"work/jobs/pretrain-{OLD}/0123/result.json": "SLURM job of a run",
     "work/downloads/images.zip": "download",
-    "work/prepare/0123/part-00000.arrow": "interrupted preparation",
+    "work/prepare/digits/0123/part-00000.arrow": "interrupted preparation",
     "work/records/finished/params.yaml": "where records/finished was computed",
     ".snakemake/log/2026.snakemake.log": "logs of earlier snakemakes",
 }
@@ -63,8 +63,9 @@ def root(tmp_path: Path) -> Path:
         write_text(tmp_path / path, "x" * 1000)
     project = Project(root=tmp_path)
     read = read_parameters(project.parameters)
-    write_json(project.data / "dataset.json", {"fingerprint": "0"})
-    write_json(project.provenance("prepare"), {"parameters": {"prepare": plain(read.prepare)}})
+    write_json(project.data("digits") / "dataset.json", {"fingerprint": "0"})
+    made = {"parameters": {"datasets": plain(read.datasets)}}
+    write_json(project.provenance("prepare", "digits"), made)
     now = training_identity(project, read, read.run_named(RUN))
     note_training(tmp_path / "work" / RUN / "now", now)
     note_training(tmp_path / "work" / RUN / "other", now | {"data": "1"})
@@ -111,10 +112,10 @@ def test_second_time_there_is_nothing_to_remove(
 
 
 def test_data_that_are_not_whole_keep_their_downloads_and_parts(root: Path) -> None:
-    (root / "data/prepared/dataset.json").unlink()
+    (root / "data/digits/dataset.json").unlink()
     execute(root, remove=True)
     assert _is_there(root, "work/downloads/images.zip")
-    assert _is_there(root, "work/prepare/0123/part-00000.arrow")
+    assert _is_there(root, "work/prepare/digits/0123/part-00000.arrow")
     # and which training could be resumed, nobody knows
     assert _is_there(root, f"work/{RUN}/other/step_000000001-0.pth")
 
@@ -139,7 +140,7 @@ def test_file_held_twice_gives_its_space_back_once(
 
 
 def test_held_outputs_of_a_killed_computation_are_put_back_first(root: Path) -> None:
-    step = read_step(root, "knn", RUN)
+    step = read_step(root, Target("knn", RUN))
     for path in step.outputs:
         write_text(root / path, "good")
     Kept(root, step).begin()
@@ -149,7 +150,7 @@ def test_held_outputs_of_a_killed_computation_are_put_back_first(root: Path) -> 
 
 
 def test_held_output_goes_when_another_has_replaced_it(root: Path) -> None:
-    step = read_step(root, "knn", RUN)
+    step = read_step(root, Target("knn", RUN))
     for path in step.outputs:
         write_text(root / path, "good")
     kept = Kept(root, step)

@@ -15,8 +15,8 @@ from PIL import Image
 
 from dino.cli import run
 from dino.core.configuration.architecture import ArchitectureConfig
+from dino.core.configuration.dataset import DatasetConfig
 from dino.core.configuration.features import FeaturesConfig
-from dino.core.configuration.prepare import PrepareConfig
 from dino.core.errors import ConfigurationError, DataError
 from dino.data.dataset import PreparedDataset
 from dino.data.preparation import prepare
@@ -103,7 +103,7 @@ def test_paths_images_and_arrays_have_the_same_features(teacher: Teacher) -> Non
 
 
 def test_prepared_images_and_files_are_seen_alike(place: Path, teacher: Teacher) -> None:
-    config = PrepareConfig(source="folder", path="files", val_images=2, test_images=2)
+    config = DatasetConfig(source="folder", path="files", val_images=2, test_images=2)
     prepare(open_source(config, place), config, place / "prepared")
     dataset = PreparedDataset.open(place / "prepared")
     assert len(dataset) == 10

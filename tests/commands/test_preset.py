@@ -54,7 +54,7 @@ def test_preset_becomes_params_yaml_to_the_byte(
     assert "+pretrain.crops.local_crops: 8" in lines
     assert not any("knn.headline" in line for line in lines)
     assert "cost: 8 GPUs, 1.75 days" in lines
-    assert any(line.startswith("next: set prepare.path") for line in lines)
+    assert any(line.startswith("next: set datasets.imagenet.path") for line in lines)
 
 
 def test_the_default_preset_changes_nothing(

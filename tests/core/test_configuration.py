@@ -50,7 +50,7 @@ def test_an_unknown_key_is_named():
         ("attention.masses", [0.6, 1.0]),
         ("attention.masses", [0.6, 0.6]),
         ("attention.objects", "instances"),
-        ("prepare.source", "imagenet22k"),
+        ("datasets.images.source", "imagenet22k"),
         ("pretrain.loss.warmup_teacher_temperature_epochs", 99),
         ("knn.headline", 7),
         ("finetune.layer_decay", 1.5),
@@ -201,8 +201,8 @@ def test_crops_do_not_concern_an_architecture_that_is_not_trained() -> None:
         ({"source": "digits", "path": "x"}, "expected path to be null with source: digits"),
         ({"source": "huggingface"}, "expected path or huggingface.name with source: huggingface"),
         ({"source": "voc2012", "masks": "all"}, "'instances' or 'classes'"),
-        ({"huggingface": {"column": "x"}}, "prepare.huggingface.column: unknown key"),
+        ({"huggingface": {"column": "x"}}, "datasets.images.huggingface.column: unknown key"),
     ],
 )
 def test_a_source_that_lacks_something_is_refused(values, message):
-    assert message in _refusal({**_values(), "prepare": values})
+    assert message in _refusal({**_values(), "datasets": {"images": values}})

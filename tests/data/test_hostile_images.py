@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dino.core.configuration.prepare import PrepareConfig
+from dino.core.configuration.dataset import DatasetConfig
 from dino.core.errors import DataError
 from dino.data.dataset import PreparedDataset
 from dino.data.preparation import prepare
@@ -74,7 +74,7 @@ def bomb():
 
 
 def _config(root, **changes):
-    return PrepareConfig(
+    return DatasetConfig(
         source="class_folders", path=str(root), val_images=4, test_images=4, **changes
     )
 
@@ -171,7 +171,7 @@ def test_nothing_but_bad_images_is_an_error(tmp_path):
     root.mkdir()
     for index in range(12):
         (root / f"{index}.jpg").write_text("no image")
-    config = PrepareConfig(source="folder", path=str(root), val_images=4, test_images=4)
+    config = DatasetConfig(source="folder", path=str(root), val_images=4, test_images=4)
     with pytest.raises(DataError, match=r"can be used; the first, 0\.jpg: not an image file"):
         prepare(open_source(config, tmp_path), config, tmp_path / "prepared")
 
@@ -188,7 +188,7 @@ def test_equal_images_in_two_splits_are_leaks(tmp_path, image_file, capsys):
     image_file(root / "test" / "a" / "x.bmp", seed=7)
     image_file(root / "train" / "b" / "y.png", seed=8)
     image_file(root / "train" / "b" / "z.png", seed=8)
-    config = PrepareConfig(source="class_folders", path=str(root))
+    config = DatasetConfig(source="class_folders", path=str(root))
     description = prepare(open_source(config, tmp_path), config, tmp_path / "prepared")
     assert description["leaks"] == 2
     assert _rows(tmp_path / "prepared" / "leaks.csv") == [
@@ -196,7 +196,7 @@ def test_equal_images_in_two_splits_are_leaks(tmp_path, image_file, capsys):
         {"group": "0", "split": "test", "id": "test/a/x.bmp"},
     ]
     assert "2 images that another split holds too" in capsys.readouterr().out
-    config = PrepareConfig(source="class_folders", path=str(root), strict=True)
+    config = DatasetConfig(source="class_folders", path=str(root), strict=True)
     with pytest.raises(DataError, match=r"prepare\.strict: 2 images that another split holds"):
         prepare(open_source(config, tmp_path), config, tmp_path / "again")
 
@@ -205,5 +205,5 @@ def test_a_duplicate_that_is_held_out_is_a_leak(tmp_path, image_file):
     root = tmp_path / "images"
     for index in range(20):
         image_file(root / f"{index}.png", seed=index // 2)
-    config = PrepareConfig(source="folder", path=str(root), val_images=5, test_images=5)
+    config = DatasetConfig(source="folder", path=str(root), val_images=5, test_images=5)
     assert prepare(open_source(config, tmp_path), config, tmp_path)["leaks"] > 0

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
+from dino.core.configuration.dataset import DatasetConfig
 from dino.core.configuration.finetune import FinetuneConfig
-from dino.core.configuration.prepare import PrepareConfig
 from dino.core.errors import ConfigurationError, DataError
 from dino.data.dataset import PreparedDataset
 from dino.data.labelled_images import (
@@ -28,7 +28,7 @@ CONFIG = FinetuneConfig(crop_px=8, resize_px=8)
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
     folder: Path = tmp_path_factory.mktemp("prepared")
-    config = PrepareConfig(source="digits", val_images=50, max_train_images=150, max_test_images=60)
+    config = DatasetConfig(source="digits", val_images=50, max_train_images=150, max_test_images=60)
     prepare(digits(), config, folder)
     return PreparedDataset.open(folder)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from dino.core.configuration.prepare import PrepareConfig
+from dino.core.configuration.dataset import DatasetConfig
 from dino.core.configuration.pretrain import CropsConfig
 from dino.data.dataset import PreparedDataset
 from dino.data.loader import CropDataset, EpochBatches, crop_loader
@@ -16,7 +16,7 @@ CROPS = CropsConfig(global_size_px=8, local_size_px=4, local_crops=3)
 @pytest.fixture(scope="module")
 def crops(tmp_path_factory):
     folder = tmp_path_factory.mktemp("digits")
-    prepare(digits(), PrepareConfig(source="digits", val_images=100), folder)
+    prepare(digits(), DatasetConfig(source="digits", val_images=100), folder)
     return CropDataset(PreparedDataset.open(folder), CROPS, seed=0)
 
 

@@ -3,13 +3,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from dino.core.configuration.prepare import PrepareConfig
+from dino.core.configuration.dataset import DatasetConfig
 from dino.core.errors import DataError
 from dino.data.dataset import PreparedDataset
 from dino.data.preparation import prepare
 from dino.data.sources.digits import digits
 
-CONFIG = PrepareConfig(source="digits", val_images=200)
+CONFIG = DatasetConfig(source="digits", val_images=200)
 
 
 @pytest.fixture(scope="module")

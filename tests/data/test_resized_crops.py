@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from dino.core.configuration.prepare import PrepareConfig
+from dino.core.configuration.dataset import DatasetConfig
 from dino.data.dataset import PreparedDataset
 from dino.data.preparation import prepare
 from dino.data.resized_crops import ResizedCrops, ShuffledBatches
@@ -13,7 +13,7 @@ from dino.data.sources.digits import digits
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
     folder = tmp_path_factory.mktemp("prepared")
-    config = PrepareConfig(source="digits", val_images=20, max_train_images=50, max_test_images=20)
+    config = DatasetConfig(source="digits", val_images=20, max_train_images=50, max_test_images=20)
     prepare(digits(), config, folder)
     return PreparedDataset.open(folder)
 

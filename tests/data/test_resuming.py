@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from dino.core.configuration.prepare import PrepareConfig
+from dino.core.configuration.dataset import DatasetConfig
 from dino.core.errors import DinoError
 from dino.data import parts as module
 from dino.data.dataset import DESCRIPTION, IMAGES, LEAKS, MANIFEST, QUARANTINE
@@ -24,7 +24,7 @@ def config(tmp_path, image_file, monkeypatch):
         if index % 10 == 3:
             path.write_bytes(b"damaged")
     monkeypatch.setattr(module, "IMAGES_PER_PART", 10)
-    return PrepareConfig(source="folder", path=str(root), val_images=5, test_images=5)
+    return DatasetConfig(source="folder", path=str(root), val_images=5, test_images=5)
 
 
 def _prepare(config, folder, work):

@@ -3,13 +3,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from dino.core.configuration.prepare import PrepareConfig
+from dino.core.configuration.dataset import DatasetConfig
 from dino.core.errors import DataError
 from dino.data.source import Source, SourceSplit, image_of_pixels
 from dino.data.sources.digits import digits
 from dino.data.splitting import assigned, stratified
 
-CONFIG = PrepareConfig(source="digits", val_images=20)
+CONFIG = DatasetConfig(source="digits", val_images=20)
 
 
 def _split(labels):
@@ -78,7 +78,7 @@ def test_labelled_images_are_held_out_where_there_are_some():
     [
         (_source([0, 1]), {}, r"prepare\.test_images: digits has no test split here"),
         (_source([0, 1], [0]), {"test_images": 1}, "expected null, since this source has a test"),
-        (_source([0, 1], [0, 1]), {}, "prepare.val_images: expected fewer than the 2 training"),
+        (_source([0, 1], [0, 1]), {}, "val_images: expected fewer than the 2 training"),
         (_source([0, 1], []), {"val_images": 1}, "the test split has no image"),
     ],
 )

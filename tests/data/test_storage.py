@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from dino.core.configuration.prepare import PrepareConfig
+from dino.core.configuration.dataset import DatasetConfig
 from dino.core.errors import DataError
 from dino.data.dataset import PreparedDataset
 from dino.data.preparation import prepare
@@ -31,7 +31,7 @@ def config(tmp_path, image_file):
         split = ("train", "train", "val", "test")[index % 4]
         rows.append({"path": f"{index}.jpg", "split": split, "mask": mask})
     pd.DataFrame(rows).to_csv(root / "manifest.csv", index=False)
-    return PrepareConfig(source="manifest", path=str(root / "manifest.csv"))
+    return DatasetConfig(source="manifest", path=str(root / "manifest.csv"))
 
 
 def _dataset(config, folder, **changes):
@@ -106,7 +106,7 @@ def test_originals_that_vanish_or_change_are_named(config, tmp_path, image_file)
 
 
 def test_images_that_are_no_files_cannot_be_indexed(tmp_path):
-    config = PrepareConfig(source="digits", val_images=200, storage="index")
+    config = DatasetConfig(source="digits", val_images=200, storage="index")
     with pytest.raises(DataError, match=r"prepare\.storage: expected copy or pack"):
         prepare(open_source(config, tmp_path), config, tmp_path)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dino.core.configuration.prepare import PrepareConfig
+from dino.core.configuration.dataset import DatasetConfig
 from dino.data.dataset import PreparedDataset
 from dino.data.preparation import prepare
 from dino.data.sources.digits import digits
@@ -14,6 +14,6 @@ from dino.data.sources.digits import digits
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
     """150 + 50 + 60 digits of 8 px."""
     folder: Path = tmp_path_factory.mktemp("prepared")
-    config = PrepareConfig(source="digits", val_images=50, max_train_images=150, max_test_images=60)
+    config = DatasetConfig(source="digits", val_images=50, max_train_images=150, max_test_images=60)
     prepare(digits(), config, folder)
     return PreparedDataset.open(folder)

@@ -5,17 +5,21 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dino.core.pipeline import Step, read_step
+from dino.core.pipeline import Step, Target, read_step
 
 OUTPUTS = ("artifacts/r/checkpoint.pth", "results/runs/r/pretrain.csv")
 STAGES = {
     "pretrain": {
         "cmd": "dino pretrain --run r",
         "params": ["pretrain"],
-        "deps": ["src/dino/cli.py", "data/prepared/dataset.json"],
+        "deps": ["src/dino/cli.py", "data/digits/dataset.json"],
         "outs": list(OUTPUTS),
     },
-    "prepare": {"cmd": "dino prepare", "deps": [], "outs": ["data/prepared/dataset.json"]},
+    "prepare": {
+        "cmd": "dino prepare --dataset digits",
+        "deps": [],
+        "outs": ["data/digits/dataset.json"],
+    },
 }
 
 
@@ -26,7 +30,7 @@ def root(tmp_path: Path) -> Path:
         "params.yaml": "pretrain: {epochs: 1}\n",
         "dvc.yaml": yaml.safe_dump({"stages": dict(reversed(STAGES.items()))}, sort_keys=False),
         "src/dino/cli.py": "code\n",
-        "data/prepared/dataset.json": "{}\n",
+        "data/digits/dataset.json": "{}\n",
         "artifacts/other/checkpoint.pth": "weights\n",
         "results/runs/other/pretrain.csv": "log\n",
         "pictures/a.png": "pixels\n",
@@ -41,4 +45,4 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def step(root: Path) -> Step:
-    return read_step(root, "pretrain", "r")
+    return read_step(root, Target("pretrain", "r"))

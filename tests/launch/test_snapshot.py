@@ -30,7 +30,7 @@ def test_job_sees_the_project_as_it_was(root: Path, step: Step) -> None:
     assert (snapshot.folder / "params.yaml").read_text() == "pretrain: {epochs: 1}\n"
     assert (snapshot.folder / "src" / "dino" / "cli.py").read_text() == "code\n"
     # everything else is there, whatever a parameter may name
-    for name in ("data/prepared/dataset.json", "artifacts/other/checkpoint.pth", "pictures/a.png"):
+    for name in ("data/digits/dataset.json", "artifacts/other/checkpoint.pth", "pictures/a.png"):
         assert (snapshot.folder / name).read_text() == (root / name).read_text()
 
 
@@ -41,7 +41,7 @@ def test_what_the_job_writes_is_not_seen_before_it_is_published(root: Path, step
     for output in OUTPUTS:
         assert (root / output).read_text() == "new\n"
         # newer than what it was made from
-        newest_input = (root / "data" / "prepared" / "dataset.json").stat().st_mtime_ns
+        newest_input = (root / "data" / "digits" / "dataset.json").stat().st_mtime_ns
         assert (root / output).stat().st_mtime_ns >= newest_input
     assert (root / "artifacts" / "other" / "checkpoint.pth").read_text() == "weights\n"
 
@@ -67,7 +67,7 @@ def test_old_files_of_the_project_are_neither_seen_nor_changed_by_the_job(
     assert (root / OUTPUTS[0]).read_text() == "old\n"
 
 
-@pytest.mark.parametrize("path", ["params.yaml", "src/dino/cli.py", "data/prepared/dataset.json"])
+@pytest.mark.parametrize("path", ["params.yaml", "src/dino/cli.py", "data/digits/dataset.json"])
 def test_result_of_what_was_edited_meanwhile_is_refused(root: Path, step: Step, path: str) -> None:
     snapshot = computed(Snapshot(root, step))
     write_json(snapshot.folder / RESULT, {"exit_code": 0})
@@ -80,10 +80,10 @@ def test_result_of_what_was_edited_meanwhile_is_refused(root: Path, step: Step, 
     assert Snapshot(root, step).job_name != snapshot.job_name
     # undone, the result is what was asked for, unless the job may have read something else
     (root / path).write_text(before)
-    assert (read_result(snapshot.folder) is None) is (path == "data/prepared/dataset.json")
+    assert (read_result(snapshot.folder) is None) is (path == "data/digits/dataset.json")
 
 
-@pytest.mark.parametrize("path", ["params.yaml", "src/dino/cli.py", "data/prepared/dataset.json"])
+@pytest.mark.parametrize("path", ["params.yaml", "src/dino/cli.py", "data/digits/dataset.json"])
 def test_what_is_edited_before_the_job_is_submitted_is_noticed(
     root: Path, step: Step, path: str
 ) -> None:
@@ -117,7 +117,7 @@ def test_missing_file_of_a_finished_job_is_named(root: Path, step: Step) -> None
 
 
 def test_missing_input_is_named(root: Path, step: Step) -> None:
-    (root / "data" / "prepared" / "dataset.json").unlink()
+    (root / "data" / "digits" / "dataset.json").unlink()
     with pytest.raises(DinoError, match="run the stages before pretrain first"):
         _ = Snapshot(root, step).key
 

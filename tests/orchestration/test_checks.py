@@ -18,6 +18,7 @@ from dino.core.configuration.parameters import Parameters
 from dino.core.configuration.section import parse
 from dino.core.errors import DinoError
 from dino.core.paths import MODELS, Project
+from dino.core.pipeline import Target
 from dino.orchestration.checks import ensure_possible, problems, steps_from
 
 CLASSES = ("cat", "dog")
@@ -42,6 +43,8 @@ def photos(tmp_path):
 
 def _parameters(changes):
     values = copy.deepcopy(PARAMETERS)
+    values["datasets"] = {"photos": {}}
+    values["pretrain"]["dataset"] = "photos"
     values["class_map"]["superclasses"] = None
     for key, value in changes.items():
         *sections, last = key.split(".")
@@ -54,7 +57,7 @@ def _parameters(changes):
 
 def _of_photos(photos, changes):
     small = {
-        "prepare": {
+        "datasets.photos": {
             "source": "class_folders",
             "path": str(photos),
             "val_images": 4,
@@ -67,17 +70,18 @@ def _of_photos(photos, changes):
 
 
 def _found(project, parameters, stage, run=None):
-    return [
-        str(error) for error in problems(project, parameters, steps_from(parameters, stage, run))
-    ]
+    target = Target(stage, run, "photos" if stage == "prepare" else None)
+    steps = steps_from(parameters, target)
+    return [str(error) for error in problems(project, parameters, steps)]
 
 
 def _prepared(project, classes=CLASSES, train=(0, 1) * 10, val=(0, 1), test=(0, 1)):
     """The files of `dino prepare` that checks look at."""
     rows = [(s, y) for s, ys in (("train", train), ("val", val), ("test", test)) for y in ys]
-    project.data.mkdir(parents=True)
-    pd.DataFrame(rows, columns=["split", "label"]).to_parquet(project.data / "manifest.parquet")
-    write_json(project.data / "dataset.json", {"classes": list(classes)})
+    folder = project.data("photos")
+    folder.mkdir(parents=True)
+    pd.DataFrame(rows, columns=["split", "label"]).to_parquet(folder / "manifest.parquet")
+    write_json(folder / "dataset.json", {"classes": list(classes)})
 
 
 def test_a_good_folder_is_refused_by_nothing(project, photos):
@@ -89,11 +93,23 @@ def test_a_good_folder_is_refused_by_nothing(project, photos):
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"prepare.path": "/nowhere"}, "prepare.path: /nowhere does not exist"),
-        ({"prepare.val_images": 100}, "prepare.val_images: expected fewer than the 16"),
-        ({"prepare.test_images": 100}, "prepare.test_images: expected fewer than the 20"),
-        ({"prepare.test_images": None}, "prepare.test_images: class_folders has no test split"),
-        ({"prepare.max_test_images": 1}, "expected images of every class in the test split"),
+        ({"datasets.photos.path": "/nowhere"}, "datasets.photos: path: /nowhere does not exist"),
+        (
+            {"datasets.photos.val_images": 100},
+            "datasets.photos: val_images: expected fewer than the 16",
+        ),
+        (
+            {"datasets.photos.test_images": 100},
+            "datasets.photos: test_images: expected fewer than the 20",
+        ),
+        (
+            {"datasets.photos.test_images": None},
+            "datasets.photos: test_images: class_folders has no test split",
+        ),
+        (
+            {"datasets.photos.max_test_images": 1},
+            "expected images of every class in the test split",
+        ),
         ({"pretrain.batch_size": 16}, "pretrain.batch_size: expected at most the 12 training"),
         ({"finetune.batch_size": 16}, "finetune.batch_size: expected at most the 12 labelled"),
         ({"finetune.max_train_images": 4}, "finetune.batch_size: expected at most the 4 labelled"),
@@ -123,16 +139,18 @@ def test_what_would_fail_later_is_told_before_prepare(project, photos, changes, 
 
 
 def test_a_published_source_is_known_before_it_is_fetched(project):
-    changes = {"prepare": {"val_images": 60000}}
+    changes = {"datasets.photos": {"val_images": 60000}}
     found = _found(project, _parameters(changes), "prepare")
-    assert found == ["prepare.val_images: expected fewer than the 60000 training images, got 60000"]
+    told = "val_images: expected fewer than the 60000 training images, got 60000"
+    assert found == [f"datasets.photos: {told}"]
     assert not project.downloads.exists()
 
 
 def test_files_that_are_not_there_are_counted(project, photos):
     table = pd.DataFrame({"path": [f"gone/{index}.png" for index in range(20)]})
     table.to_csv(photos / "table.csv", index=False)
-    changes = {"prepare.source": "manifest", "prepare.path": str(photos / "table.csv")}
+    table_of = {"source": "manifest", "path": str(photos / "table.csv")}
+    changes = {f"datasets.photos.{key}": value for key, value in table_of.items()}
     found = _found(project, _of_photos(photos, changes), "prepare")
     assert len(found) == 1
     assert "none of the 12 train images" in found[0]
@@ -155,7 +173,7 @@ def test_the_source_does_not_matter_once_it_is_prepared(project):
 def test_images_without_a_label_stop_what_classifies_them(project):
     _prepared(project, test=(0, -1))
     parameters = _of_photos(project.root, {})
-    told = "prepare: 1 of 2 test images have no label"
+    told = "1 of 2 test images have no label"
     for stage in ("pretrain", "knn", "linear", "low_shot", "linear_paper", "robustness"):
         (found,) = _found(project, parameters, stage, RUN)
         assert told in found
@@ -248,8 +266,9 @@ def test_a_flipped_bit_in_the_checkpoint_is_found(project, exported):
 
 def test_the_first_problem_is_told_with_the_number_of_others(project, photos):
     parameters = _of_photos(photos, {"pretrain.batch_size": 500, "finetune.batch_size": 500})
+    steps = steps_from(parameters, Target("prepare", None, "photos"))
     with pytest.raises(DinoError, match=r"pretrain\.batch_size.* \(and 1 more: `dino doctor`"):
-        ensure_possible(project, parameters, steps_from(parameters, "prepare", None))
+        ensure_possible(project, parameters, steps)
 
 
 def test_checking_loads_neither_torch_nor_what_a_training_does_not(project, photos):
@@ -263,10 +282,11 @@ from pathlib import Path
 from dino.core.configuration.parameters import Parameters
 from dino.core.configuration.section import parse
 from dino.core.paths import Project
+from dino.core.pipeline import Target
 from dino.orchestration.checks import problems, steps_from
 parameters = parse(Parameters, json.loads(Path("params.json").read_text()), where="")
-for stage, run in (("pretrain", sys.argv[1]), ("prepare", None)):
-    list(problems(Project(root=Path.cwd()), parameters, steps_from(parameters, stage, run)))
+for target in (Target("pretrain", sys.argv[1]), Target("prepare", None, "digits")):
+    list(problems(Project(root=Path.cwd()), parameters, steps_from(parameters, target)))
     print(*sorted(m for m in sys.modules if m == "torch" or m.startswith("dino.data.")))
 """
     done = subprocess.run(

@@ -55,7 +55,7 @@ def write_project(
     root.mkdir(parents=True, exist_ok=True)
     project.parameters.write_text(_parameters(architectures, seeds))
     write_json(
-        project.data / "dataset.json",
+        project.data("digits") / "dataset.json",
         {
             "source": "digits",
             "classes": [str(digit) for digit in range(10)] if labelled else [],
@@ -81,7 +81,8 @@ def write_project(
         },
     )
     for stage in SHARED:
-        write_json(project.provenance(stage), {"stage": stage, "wall_seconds": 1.5})
+        dataset = "digits" if stage == "prepare" else None
+        write_json(project.provenance(stage, dataset), {"stage": stage, "wall_seconds": 1.5})
     for (a, architecture), seed in product(enumerate(architectures), seeds):
         score = 77.0 + 2 * a + seed
         _write_run(
@@ -132,7 +133,7 @@ def no_labels(tmp_path_factory: pytest.TempPathFactory) -> Results:
 
 
 def _results_of(project: Project) -> Results:
-    return read_results(project, read_parameters(project.parameters).all_runs())
+    return read_results(project, read_parameters(project.parameters))
 
 
 def _parameters(architectures: tuple[str, ...], seeds: tuple[int, ...]) -> str:
@@ -146,7 +147,10 @@ def _parameters(architectures: tuple[str, ...], seeds: tuple[int, ...]) -> str:
     for name in architectures:
         lines += [f"  {name}:", "    timm_name: vit_tiny_patch16_224", "    image_size_px: 28"]
         lines += [f"    patch_size_px: {PATCH_SIZE_PX}"]
-    lines += ["prepare: {source: digits}", f"attention: {{image_size_px: {IMAGE_SIZE_PX}}}"]
+    lines += [
+        "datasets: {digits: {source: digits}}",
+        f"attention: {{image_size_px: {IMAGE_SIZE_PX}}}",
+    ]
     lines += ["features: {resize_px: 28, crop_px: 28}"]
     lines += ["pretrain: {crops: {global_size_px: 28, local_size_px: 14}}"]
     return "\n".join(lines) + "\n"

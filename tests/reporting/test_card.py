@@ -24,7 +24,7 @@ def inputs(projects: Any, tmp_path: Any) -> CardInputs:
     knn["teacher"]["test"]["20"]["top1_interval"] = [76.1, 77.9]
     return CardInputs(
         run=RUN,
-        dataset=read_json(project.data / "dataset.json"),
+        dataset=read_json(project.data("digits") / "dataset.json"),
         model={
             "architecture": "vit_tiny_patch16_224",
             "pretrained_cfg": {"input_size": [3, 28, 28]},

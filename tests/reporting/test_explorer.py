@@ -25,8 +25,7 @@ def test_the_first_seed_of_each_architecture_is_shown(results: Results) -> None:
 def test_no_more_than_four_runs_are_shown(tmp_path: Path, projects: Callable[..., Project]) -> None:
     names = tuple(f"vit_{letter}_7" for letter in "abcdef")
     project = projects(tmp_path, names, seeds=(0,), without_attention=("vit_a_7",))
-    runs = read_parameters(project.parameters).all_runs()
-    shown = explorer(read_results(project, runs))
+    shown = explorer(read_results(project, read_parameters(project.parameters)))
     assert [run["name"][:5] for run in shown.data["runs"]] == ["vit_b", "vit_c", "vit_d", "vit_e"]
     assert shown.absent == (("vit_a_7-dino-s0", "resnet50 has no [CLS] token"),)
     assert "Not shown: vit_f_7-dino-s0." in shown.left_out
@@ -79,8 +78,7 @@ def test_executions_name_commit_command_weights_and_versions(
     tmp_path: Path, projects: Callable[..., Project]
 ) -> None:
     project = projects(tmp_path, ("vit_micro_7",), seeds=(0,))
-    runs = read_parameters(project.parameters).all_runs()
-    shared, run = executions(read_provenance(project, runs))
+    shared, run = executions(read_provenance(project, read_parameters(project.parameters)))
     assert shared.stages[0].stage == "prepare" and shared.stages[0].command == NOT_MEASURED
     stages = {stage.stage: stage for stage in run.stages}
     assert stages["export"].commit == "0123456789 + changes"

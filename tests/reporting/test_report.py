@@ -143,7 +143,7 @@ def test_nothing_but_the_declared_outputs_is_left(reported: Project) -> None:
         for path in reported.results.rglob("*")
         if path.is_file() and not path.is_relative_to(reported.results / "runs")
     }
-    inputs = {"baselines.json", "provenance/prepare.json", "provenance/baselines.json"}
+    inputs = {"baselines.json", "provenance/prepare/digits.json", "provenance/baselines.json"}
     assert made - inputs == OUTPUTS
 
 

@@ -35,7 +35,7 @@ def test_heavy_stages_become_jobs_and_light_ones_run_here(computed: Workplace, c
         provenance = json.loads((results / f"runs/{RUN}/provenance/{stage}.json").read_text())
         assert provenance["slurm_job"] in submissions
         assert provenance.get("processes", 1) == processes
-    here = ("provenance/prepare", "provenance/baselines")
+    here = ("provenance/prepare/digits", "provenance/baselines")
     for name in (*here, f"runs/{RUN}/provenance/export", f"runs/{RUN}/provenance/knn"):
         assert json.loads((results / f"{name}.json").read_text())["slurm_job"] is None
 

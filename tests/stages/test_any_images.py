@@ -52,15 +52,16 @@ PARAMETERS = {
 LABELLED = ("knn", "linear", "linear_paper", "low_shot", "class_map", "finetune", "robustness")
 
 
-def _parameters(**prepare_values):
-    return parse(Parameters, {**PARAMETERS, "prepare": prepare_values}, "params.yaml")
+def _parameters(**values):
+    return parse(Parameters, {**PARAMETERS, "datasets": {"photos": values}}, "params.yaml")
 
 
 def _execute(project, parameters):
     """Every stage; returns the summary, and the results of the stages that need labels."""
     (run,) = parameters.all_runs()
     for name in STAGES:
-        stage_command.execute(project, parameters, name, run if name in PER_RUN else None)
+        of = run if name in PER_RUN else "photos" if name == "prepare" else None
+        stage_command.execute(project, parameters, name, of)
     paths = project.run(run.name)
     summary = json.loads((project.results / "summary.json").read_text())
     results = {stage: json.loads(paths.result(stage).read_text()) for stage in LABELLED}
@@ -116,10 +117,10 @@ def test_no_stage_dies_of_an_image(tmp_path, images):
     split = {"val_images": 20, "test_images": 20}
     parameters = _parameters(source="class_folders", path=str(root), **split)
     scores, _ = _execute(project, parameters)
-    dataset = PreparedDataset.open(project.data)
+    dataset = PreparedDataset.open(project.data("photos"))
     assert dataset.classes == ("day & night", "größe")
     assert len(dataset) == 200 - bad
-    with (project.data / "quarantine.csv").open(newline="") as stream:
+    with (project.data("photos") / "quarantine.csv").open(newline="") as stream:
         assert len(list(csv.DictReader(stream))) == bad
     for score in ("knn_top1", "linear_top1", "linear_paper_top1", "low_shot_50_top1"):
         assert 0 <= scores[f"{score}_low"] <= scores[score] <= scores[f"{score}_high"] <= 100
@@ -129,8 +130,8 @@ def test_no_stage_dies_of_an_image(tmp_path, images):
     (run,) = parameters.all_runs()
     assert all(0 <= float(top1) <= 100 for top1 in _online_top1(project, run))
     strict = _parameters(source="class_folders", path=str(root), strict=True, **split)
-    with pytest.raises(DataError, match=rf"prepare\.strict: {bad} images in quarantine"):
-        prepare.execute(project, strict)
+    with pytest.raises(DataError, match=rf"datasets\.photos: strict: {bad} images in quarantine"):
+        prepare.execute(project, strict, "photos")
 
 
 @pytest.mark.parametrize("storage", ["copy", "index", "pack"])
@@ -141,7 +142,7 @@ def test_without_labels_every_stage_says_so_or_does_without(tmp_path, images, st
         source="folder", path=str(root), val_images=20, test_images=20, storage=storage
     )
     scores, results = _execute(project, parameters)
-    dataset = PreparedDataset.open(project.data)
+    dataset = PreparedDataset.open(project.data("photos"))
     assert dataset.classes == ()
     assert (dataset.labels("train") == -1).all()
     (run,) = parameters.all_runs()
@@ -165,7 +166,7 @@ def test_unlabelled_training_images_are_trained_on_and_not_classified_by(tmp_pat
     project = Project(root=tmp_path)
     parameters = _parameters(source="manifest", path=str(root / "images.csv"))
     scores, results = _execute(project, parameters)
-    labels = PreparedDataset.open(project.data).labels("train")
+    labels = PreparedDataset.open(project.data("photos")).labels("train")
     assert 0 < (labels < 0).sum() < len(labels)
     assert results["finetune"]["train_images"] == (labels >= 0).sum()
     assert all(scores[key] is not None for key in ("knn_top1", "linear_paper_top1"))

@@ -33,7 +33,7 @@ PARAMETERS = parse(
                 "num_heads": 2,
             }
         },
-        "prepare": {"source": "digits", "val_images": 20, "max_train_images": 80},
+        "datasets": {"digits": {"source": "digits", "val_images": 20, "max_train_images": 80}},
         "pretrain": {"crops": {"global_size_px": 8, "local_size_px": 4}},
         "features": {"resize_px": 8, "crop_px": 8, "last_blocks": 1},
         "knn": {"neighbours": [3], "headline": 3, "leave_one_out": True},
@@ -52,8 +52,8 @@ STAGES = {"knn": knn, "linear": linear, "low_shot": low_shot, "linear_paper": li
 def project(tmp_path: Path) -> Project:
     """Features of noise, said to be those of an untrained backbone."""
     project = Project(root=tmp_path)
-    prepare(digits(), PARAMETERS.prepare, project.data)
-    paths, dataset = project.run(RUN.name), PreparedDataset.open(project.data)
+    prepare(digits(), PARAMETERS.datasets["digits"], project.data("digits"))
+    paths, dataset = project.run(RUN.name), PreparedDataset.open(project.data("digits"))
     architecture = PARAMETERS.architectures["tiny"]
     generator = torch.Generator().manual_seed(0)
     for model in MODELS:
@@ -69,7 +69,7 @@ def project(tmp_path: Path) -> Project:
 
 @pytest.fixture
 def unlabelled(project: Project) -> Project:
-    path = project.data / DESCRIPTION
+    path = project.data("digits") / DESCRIPTION
     write_json(path, {**read_json(path), "classes": []})
     return project
 

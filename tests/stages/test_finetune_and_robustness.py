@@ -28,11 +28,13 @@ VALUES: dict[str, Any] = {
             "num_heads": 2,
         }
     },
-    "prepare": {
-        "source": "digits",
-        "val_images": 50,
-        "max_train_images": 100,
-        "max_test_images": 60,
+    "datasets": {
+        "digits": {
+            "source": "digits",
+            "val_images": 50,
+            "max_train_images": 100,
+            "max_test_images": 60,
+        },
     },
     "features": {"resize_px": 8, "crop_px": 8, "last_blocks": 1},
     "finetune": {"epochs": 2, "batch_size": 50, "warmup_epochs": 1, "resize_px": 8, "crop_px": 8},
@@ -46,7 +48,7 @@ PARAMETERS = parse(Parameters, VALUES, where="")
 def project(tmp_path: Path) -> Project:
     """What prepare, pretrain and export would leave."""
     project = Project(root=tmp_path)
-    prepare(digits(), PARAMETERS.prepare, project.data)
+    prepare(digits(), PARAMETERS.datasets["digits"], project.data("digits"))
     for seed, model in enumerate(MODELS):
         torch.manual_seed(seed)
         architecture = PARAMETERS.architectures["tiny"]

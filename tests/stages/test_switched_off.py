@@ -54,7 +54,7 @@ def test_what_is_switched_off_costs_no_time(tmp_path):
 def test_without_labels_the_reason_is_written_without_loading_torch(tmp_path, stage):
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(PARAMETERS))
     write_json(
-        tmp_path / "data" / "prepared" / "dataset.json", {"classes": [], "fingerprint": "ab" * 32}
+        tmp_path / "data" / "digits" / "dataset.json", {"classes": [], "fingerprint": "ab" * 32}
     )
     script = (
         "import sys\n"

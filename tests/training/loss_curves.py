@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from tiny_training import ARCHITECTURE, CONFIG, changed
 
-from dino.core.configuration.prepare import PrepareConfig
+from dino.core.configuration.dataset import DatasetConfig
 from dino.data.dataset import PreparedDataset
 from dino.data.preparation import prepare
 from dino.data.sources.digits import digits
@@ -23,7 +23,7 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "loss_curves.json"
 STEPS = 200
 EPOCHS = 10
 BATCH_SIZE = 32
-_DATA = PrepareConfig(
+_DATA = DatasetConfig(
     source="digits",
     val_images=50,
     max_train_images=STEPS // EPOCHS * BATCH_SIZE,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tiny_training import ARCHITECTURE, CONFIG, changed
 
-from dino.core.configuration.prepare import PrepareConfig
+from dino.core.configuration.dataset import DatasetConfig
 from dino.core.configuration.pretrain import MonitorConfig
 from dino.core.errors import CollapseError
 from dino.data.dataset import PreparedDataset
@@ -110,7 +110,7 @@ COLLAPSES = {
 @pytest.fixture(scope="module")
 def digits_to_train_on(tmp_path_factory):
     folder = tmp_path_factory.mktemp("digits_to_train_on")
-    config = PrepareConfig(source="digits", val_images=50, max_train_images=320, max_test_images=20)
+    config = DatasetConfig(source="digits", val_images=50, max_train_images=320, max_test_images=20)
     prepare(digits(), config, folder)
     return PreparedDataset.open(folder)
 

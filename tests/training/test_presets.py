@@ -9,9 +9,9 @@ import torch
 from tiny_training import changed
 
 from dino.core.configuration.architecture import ArchitectureConfig, WeightsConfig
+from dino.core.configuration.dataset import DatasetConfig
 from dino.core.configuration.features import FeaturesConfig
 from dino.core.configuration.parameters import Parameters, Run, read_parameters
-from dino.core.configuration.prepare import PrepareConfig
 from dino.core.configuration.presets import preset_names
 from dino.core.configuration.pretrain import PretrainConfig
 from dino.data.dataset import PreparedDataset
@@ -43,7 +43,7 @@ EVALUATED = [key for key in RUNS if key not in TRAINED]
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
     folder = tmp_path_factory.mktemp("digits")
-    config = PrepareConfig(
+    config = DatasetConfig(
         source="digits", val_images=20, max_train_images=IMAGES, max_test_images=20
     )
     prepare(digits(), config, folder)

@@ -10,6 +10,7 @@ from tiny_training import ARCHITECTURE, CONFIG
 from dino.core.configuration.parameters import Parameters
 from dino.core.configuration.section import parse
 from dino.core.errors import DataError
+from dino.core.paths import Project
 from dino.doctor import doctor
 from dino.training.trial import Trial, estimates, training_images, trial
 from soak.training import PARAMETERS
@@ -41,10 +42,10 @@ def test_the_doctor_says_how_long_and_how_much(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_images_that_nobody_has_counted_are_not_guessed(tmp_path: Path):
-    prepare = {"source": "folder", "path": str(tmp_path)}
-    parameters = parse(Parameters, {**PARAMETERS, "prepare": prepare}, "")
+    photos = {"source": "folder", "path": str(tmp_path)}
+    parameters = parse(Parameters, {**PARAMETERS, "datasets": {"photos": photos}}, "")
     with pytest.raises(DataError, match="once `dino prepare` has run"):
-        training_images(parameters, tmp_path)
+        training_images(parameters, Project(root=tmp_path))
 
 
 def test_a_teacher_from_elsewhere_takes_no_time():

@@ -53,8 +53,9 @@ def plans(sources: Workplace, tmp_path_factory: pytest.TempPathFactory) -> dict[
         project = sources.copy(folder / name)
         shutil.copy(ROOT / "presets" / f"{name}.yaml", project.root / "params.yaml")
         parameters = read_parameters(project.root / "params.yaml")
-        if parameters.prepare.path is not None:
-            project.set("prepare.path", str(images))
+        for key, dataset in parameters.datasets.items():
+            if dataset.path is not None:
+                project.set(f"datasets.{key}.path", str(images))
         for architecture in parameters.architectures.values():
             if architecture.weights is not None and architecture.weights.file is not None:
                 weights = project.root / architecture.weights.file

@@ -59,7 +59,7 @@ def test_every_stage_says_what_its_result_was_made_from(
     assert set(record) >= KEYS
     assert record["stage"] == stage
     assert record["command"] == f"dino {stage}" + (f" --run {RUN}" if per_run else "")
-    fingerprint = json.loads((computed_by_dvc.root / "data/prepared/dataset.json").read_text())
+    fingerprint = json.loads((computed_by_dvc.root / "data/digits/dataset.json").read_text())
     nothing = stage in READS_NO_IMAGES
     assert record["data"] == (None if nothing else fingerprint["fingerprint"])
     precisions = (None,) if stage in COMPUTES_NOTHING else ("float32", "bf16")

@@ -91,7 +91,7 @@ def test_a_workflow_that_fails_leaves_the_record_as_it_was(recorded: Workplace) 
     record = recorded.root / "records" / "tiny"
     before = (record / "summary.json").read_bytes()
     nowhere = {"source": "folder", "path": "nowhere"}
-    (recorded.root / "presets" / "tiny.yaml").write_text(_preset(prepare=nowhere))
+    (recorded.root / "presets" / "tiny.yaml").write_text(_preset(datasets={"digits": nowhere}))
     recorded("git", "commit", "--quiet", "--all", "--message", "a preset that cannot run")
     refusal = recorded("dino", "record", "tiny", succeeds=False).splitlines()[-1]
     assert refusal.startswith("dino record: tiny: snakemake ended with 1")
@@ -108,9 +108,9 @@ def test_a_preset_may_name_images_below_the_project(recorded: Workplace) -> None
     (recorded.root / "pictures").mkdir()
     for number, image in enumerate(pixels):
         Image.fromarray(image).save(recorded.root / "pictures" / f"{number}.png")
-    prepare = {"source": "folder", "path": "pictures", "val_images": 20, "test_images": 20}
+    images = {"source": "folder", "path": "pictures", "val_images": 20, "test_images": 20}
     preset = recorded.root / "presets" / "pictures.yaml"
-    preset.write_text(_preset(prepare=prepare))
+    preset.write_text(_preset(datasets={"digits": images}))
     recorded.commit("a preset with images of one's own")
     left = recorded.root / "work" / "records" / "pictures" / "pictures"
     left.parent.mkdir()
@@ -118,7 +118,7 @@ def test_a_preset_may_name_images_below_the_project(recorded: Workplace) -> None
     recorded("dino", "record", "pictures")
     summary = json.loads((recorded.root / "records" / "pictures" / "summary.json").read_text())
     assert summary["dataset"]["images"]["train"] == 160
-    preset.write_text(_preset(prepare=prepare | {"path": "../pictures"}))
+    preset.write_text(_preset(datasets={"digits": images | {"path": "../pictures"}}))
     recorded.commit("a preset with images elsewhere")
     refusal = recorded("dino", "record", "pictures", succeeds=False).splitlines()[-1]
     assert refusal.startswith("dino record: ../pictures: expected a path below the project's root")

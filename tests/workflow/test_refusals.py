@@ -5,7 +5,7 @@ from workplace import Workplace, fresh_clone
 
 from dino.core.pipeline import read_pipeline
 
-TOLD = "prepare.path: {path} does not exist; correct it in params.yaml"
+TOLD = "datasets.digits: path: {path} does not exist; correct it in params.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -17,8 +17,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
             path = project.root / output
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(f"a good {output}")
-    project.set("prepare.source", "class_folders")
-    project.set("prepare.path", str(project.root / "moved"))
+    project.set("datasets.digits.source", "class_folders")
+    project.set("datasets.digits.path", str(project.root / "moved"))
     return project
 
 

@@ -24,7 +24,7 @@ def test_a_number_leads_to_the_checkpoint_and_the_commands(project: Workplace) -
     checkpoint = project.root / "artifacts" / RUN / "checkpoint.pth"
     assert sha256_of_file(checkpoint) in account
     for path in (
-        "data/prepared/dataset.json",
+        "data/digits/dataset.json",
         f"artifacts/{RUN}/checkpoint.pth",
         f"artifacts/{RUN}/teacher/model.safetensors",
         f"artifacts/{RUN}/random_init/model.safetensors",

@@ -59,13 +59,16 @@ PARAMETERS: dict[str, Any] = {
             "drop_path": 0.0,
         }
     },
-    "prepare": {
-        "source": "digits",
-        "val_images": 50,
-        "max_train_images": 150,
-        "max_test_images": 60,
+    "datasets": {
+        "digits": {
+            "source": "digits",
+            "val_images": 50,
+            "max_train_images": 150,
+            "max_test_images": 60,
+        },
     },
     "pretrain": {
+        "dataset": "digits",
         "epochs": 1,
         "batch_size": 32,
         "precision": "float32",

@@ -1,8 +1,8 @@
 rule baselines:
     input:
-        "data/prepared/manifest.parquet",
-        "data/prepared/images.arrow",
-        "data/prepared/dataset.json",
+        f"data/{TRAINED_ON}/manifest.parquet",
+        f"data/{TRAINED_ON}/images.arrow",
+        f"data/{TRAINED_ON}/dataset.json",
         recipe="work/recipes/baselines.json",
     output:
         "results/baselines.json",

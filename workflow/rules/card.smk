@@ -1,6 +1,6 @@
 rule card:
     input:
-        "data/prepared/dataset.json",
+        f"data/{TRAINED_ON}/dataset.json",
         "artifacts/{run}/teacher/config.json",
         "results/runs/{run}/knn.json",
         "results/runs/{run}/linear.json",

@@ -1,4 +1,4 @@
-# What every rule file uses: the runs of params.yaml, the number of threads, and the hooks that
+# What every rule file uses: the runs and data sets of params.yaml, the number of threads, and the hooks that
 # keep Snakemake's and DVC's notes of what is up to date in agreement (docs/workflow.md).
 
 import os
@@ -43,6 +43,7 @@ except DinoError as error:
     sys.exit(f"snakemake: {error}")
 
 RUNS = [run.name for run in PARAMETERS.all_runs()]
+TRAINED_ON = PARAMETERS.trained_on
 
 # A stage that computes takes every core by itself: two of them at a time would only be in each
 # other's way. On a cluster most rules merely wait for their jobs, and what runs on this machine,
@@ -56,6 +57,7 @@ HERE = defaultdict(lambda: 1, dict.fromkeys(SUBMITTED, 0))
 
 
 wildcard_constraints:
+    dataset="[A-Za-z0-9_]+",
     run="[A-Za-z0-9_]+-[A-Za-z0-9_]+-s[0-9]+",
 
 

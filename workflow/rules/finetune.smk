@@ -1,8 +1,8 @@
 rule finetune:
     input:
-        "data/prepared/manifest.parquet",
-        "data/prepared/images.arrow",
-        "data/prepared/dataset.json",
+        f"data/{TRAINED_ON}/manifest.parquet",
+        f"data/{TRAINED_ON}/images.arrow",
+        f"data/{TRAINED_ON}/dataset.json",
         "artifacts/{run}/teacher/config.json",
         "artifacts/{run}/teacher/model.safetensors",
         "artifacts/{run}/random_init/config.json",

@@ -1,7 +1,7 @@
 rule knn:
     input:
-        "data/prepared/manifest.parquet",
-        "data/prepared/dataset.json",
+        f"data/{TRAINED_ON}/manifest.parquet",
+        f"data/{TRAINED_ON}/dataset.json",
         "artifacts/{run}/features/teacher.safetensors",
         "artifacts/{run}/features/random_init.safetensors",
         recipe="work/recipes/knn/{run}.json",

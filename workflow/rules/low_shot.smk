@@ -1,7 +1,7 @@
 rule low_shot:
     input:
-        "data/prepared/manifest.parquet",
-        "data/prepared/dataset.json",
+        f"data/{TRAINED_ON}/manifest.parquet",
+        f"data/{TRAINED_ON}/dataset.json",
         "artifacts/{run}/features/teacher.safetensors",
         "artifacts/{run}/features/random_init.safetensors",
         recipe="work/recipes/low_shot/{run}.json",

@@ -1,16 +1,16 @@
 rule prepare:
     input:
-        recipe="work/recipes/prepare.json",
+        recipe="work/recipes/prepare/{dataset}.json",
     output:
-        "data/prepared/manifest.parquet",
-        "data/prepared/images.arrow",
-        "data/prepared/dataset.json",
-        "data/prepared/quarantine.csv",
-        "data/prepared/leaks.csv",
-        "results/provenance/prepare.json",
+        "data/{dataset}/manifest.parquet",
+        "data/{dataset}/images.arrow",
+        "data/{dataset}/dataset.json",
+        "data/{dataset}/quarantine.csv",
+        "data/{dataset}/leaks.csv",
+        "results/provenance/prepare/{dataset}.json",
     log:
-        "logs/prepare.log",
+        "logs/prepare/{dataset}.log",
     resources:
         here=HERE["prepare"],
     shell:
-        "dino prepare 2>&1 | tee -i {log}"
+        "dino prepare --dataset {wildcards.dataset} 2>&1 | tee -i {log}"

@@ -1,10 +1,10 @@
 # What it reads: of every stage what is in results/, and two files beside that.
 rule report:
     input:
-        "data/prepared/dataset.json",
+        f"data/{TRAINED_ON}/dataset.json",
         expand("artifacts/{run}/attention_maps.npz", run=RUNS),
         [
-            expand(path, run=RUNS)
+            expand(path, run=RUNS, dataset=TRAINED_ON)
             for stage in STAGES["report"].reads
             for path in getattr(rules, stage).output
             if path.startswith("results/")

@@ -34,6 +34,7 @@ def leftovers(project: Project, parameters: Parameters) -> Iterator[Leftover]:
     The milestones of a run stay as long as params.yaml asks for the run.
     """
     yield from _other_runs(project.root, {run.name for run in parameters.all_runs()})
+    yield from _other_datasets(project, parameters)
     yield from _other_trainings(project, parameters)
     yield from _after_the_preparation(project, parameters)
     yield from _held_or_computed_by_jobs(project.root)
@@ -61,7 +62,7 @@ def _other_runs(root: Path, runs: set[str]) -> Iterator[Leftover]:
 
 def _other_trainings(project: Project, parameters: Parameters) -> Iterator[Leftover]:
     """Interrupted trainings of other parameters or data than the run has now."""
-    if not (project.data / "dataset.json").is_file():
+    if not (project.data(parameters.trained_on) / "dataset.json").is_file():
         return
     for run in parameters.all_runs():
         now = training_identity(project, parameters, run)
@@ -78,19 +79,32 @@ def _other_trainings(project: Project, parameters: Parameters) -> Iterator[Lefto
                 yield Leftover(path=path, what=what, again=again)
 
 
+def _other_datasets(project: Project, parameters: Parameters) -> Iterator[Leftover]:
+    for path in sorted((project.root / "data").glob("*/dataset.json")):
+        if path.parent.name not in parameters.datasets:
+            what = "data set that params.yaml does not have"
+            yield Leftover(path=path.parent, what=what, again="by preparing it anew")
+
+
 def _after_the_preparation(project: Project, parameters: Parameters) -> Iterator[Leftover]:
     """What `prepare` needed before the data that params.yaml asks for were whole."""
-    made = project.provenance("prepare")
-    if not made.is_file() or not (project.data / "dataset.json").is_file():
-        return
-    if read_json(made)["parameters"].get("prepare") != plain(parameters.prepare):
-        return
-    if project.downloads.is_dir():
+    whole = [name for name in parameters.datasets if _is_whole(project, parameters, name)]
+    if project.downloads.is_dir() and len(whole) == len(parameters.datasets):
         again = "fetched again when prepare needs it"
         yield Leftover(path=project.downloads, what="download", again=again)
-    for folder in sorted(project.preparation.glob("*")):
-        what = "interrupted preparation; the data are whole"
-        yield Leftover(path=folder, what=what, again="by preparing anew")
+    for name in whole:
+        for folder in sorted(project.preparation(name).glob("*")):
+            what = "interrupted preparation; the data are whole"
+            yield Leftover(path=folder, what=what, again="by preparing anew")
+
+
+def _is_whole(project: Project, parameters: Parameters, name: str) -> bool:
+    """Whether a data set is prepared as params.yaml asks for it."""
+    made = project.provenance("prepare", name)
+    if not made.is_file() or not (project.data(name) / "dataset.json").is_file():
+        return False
+    recorded = read_json(made)["parameters"].get("datasets", {})
+    return bool(recorded.get(name) == plain(parameters.datasets[name]))
 
 
 def _held_or_computed_by_jobs(root: Path) -> Iterator[Leftover]:

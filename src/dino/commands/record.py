@@ -91,7 +91,7 @@ def _commit(root: Path, name: str) -> str:
 
 def _relative_paths(parameters: Parameters) -> list[str]:
     """What the parameters name below the project's root: images, weights to begin with."""
-    named = [parameters.prepare.path]
+    named = [dataset.path for dataset in parameters.datasets.values()]
     for run in parameters.all_runs():
         pretrain = parameters.pretrain_of(run)
         weights = parameters.architectures[run.architecture].weights

@@ -1,7 +1,8 @@
 """Errors that a user can act on; the command line prints them as one line, without a traceback."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 _NAMED = 5
@@ -57,6 +58,16 @@ class InterruptedTraining(DinoError):  # noqa: N818 - nothing is wrong
             f"interrupted by {signal_name or 'a signal to another process'} at step {step}; "
             f"run the same command again to continue{f': {command}' if command else ''}"
         )
+
+
+@contextmanager
+def naming(what: str) -> Iterator[None]:
+    """Let the errors of the block begin with `what` they are about."""
+    try:
+        yield
+    except DinoError as error:
+        error.args = (f"{what}: {error}",)
+        raise
 
 
 def some_of(names: Sequence[str]) -> str:

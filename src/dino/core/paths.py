@@ -19,20 +19,18 @@ class Project:
     def parameters(self) -> Path:
         return self.root / "params.yaml"
 
-    @property
-    def data(self) -> Path:
-        """Folder of the prepared data set: manifest.parquet, images.arrow, dataset.json."""
-        return self.root / "data" / "prepared"
+    def data(self, dataset: str) -> Path:
+        """Folder of a prepared data set: manifest.parquet, images.arrow, dataset.json."""
+        return self.root / "data" / dataset
 
     @property
     def downloads(self) -> Path:
         """Folder for what `prepare` fetches; safe to delete."""
         return self.root / "work" / "downloads"
 
-    @property
-    def preparation(self) -> Path:
+    def preparation(self, dataset: str) -> Path:
         """Folder of what an interrupted `prepare` continues from; neither engine knows it."""
-        return self.root / "work" / "prepare"
+        return self.root / "work" / "prepare" / dataset
 
     @property
     def results(self) -> Path:
@@ -41,8 +39,10 @@ class Project:
     def result(self, stage: str) -> Path:
         return self.results / f"{stage}.json"
 
-    def provenance(self, stage: str) -> Path:
-        return self.results / "provenance" / f"{stage}.json"
+    def provenance(self, stage: str, dataset: str | None = None) -> Path:
+        """The provenance of a stage; `dataset` for one that every data set has its own of."""
+        name = stage if dataset is None else f"{stage}/{dataset}"
+        return self.results / "provenance" / f"{name}.json"
 
     def run(self, name: str) -> "RunPaths":
         return RunPaths(root=self.root, name=name)

@@ -1,22 +1,47 @@
-"""dvc.yaml as a list of steps: every stage once for every run of params.yaml's matrix."""
+"""dvc.yaml as a list of steps: every stage once for each run or data set of params.yaml."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from dino.core.errors import ConfigurationError
 from dino.core.yaml_file import read_yaml
 
 _EXPRESSION = re.compile(r"\$\{([\w.]+)\}")
 _RUN = re.compile(r"--run (\S+)")
+_DATASET = re.compile(r"--dataset (\S+)")
+
+
+class Target(NamedTuple):
+    """What a step is for."""
+
+    stage: str
+    run: str | None = None
+    """The name of a run; None for a stage that all runs share."""
+    dataset: str | None = None
+    """The name of a data set; None for a stage that is executed once, whatever their number."""
+
+    @property
+    def name(self) -> str:
+        """A name for locks, jobs and folders, such as pretrain-vit_micro_7-dino-s0."""
+        return "-".join(filter(None, self))
+
+    @property
+    def options(self) -> str:
+        """What the command line has after the stage's name."""
+        return "".join(
+            f" --{key} {value}"
+            for key, value in (("run", self.run), ("dataset", self.dataset))
+            if value
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One execution of a stage, for one run or for the whole project."""
+    """One execution of a stage: for a run, for a data set, or for the whole project."""
 
     name: str
     """As DVC calls it: report, or pretrain@vit_micro_7-0."""
@@ -35,13 +60,18 @@ class Step:
     @property
     def run(self) -> str | None:
         """The name of the run, None for a stage that every run shares."""
-        match = _RUN.search(self.command)
-        return match[1] if match else None
+        return self.target.run
+
+    @property
+    def target(self) -> Target:
+        """The step's stage, and what it is for, as its command says."""
+        run, dataset = _RUN.search(self.command), _DATASET.search(self.command)
+        return Target(self.stage, run[1] if run else None, dataset[1] if dataset else None)
 
     @property
     def lock(self) -> str:
         """The name of the lock that whoever computes the step holds (`dino.core.locking`)."""
-        return f"{self.stage}-{self.run}" if self.run else self.stage
+        return self.target.name
 
     def recipe(self, checksum: Callable[[str], str]) -> dict[str, Any]:
         """What the step depends on besides the outputs of other steps.
@@ -58,40 +88,61 @@ class Step:
 def read_pipeline(root: Path) -> tuple[Step, ...]:
     """The steps of `root`/dvc.yaml in its order, which is one that they can be executed in.
 
-    An input that is a folder stands for the outputs of earlier steps below it.
+    An input that is a folder stands for the outputs of earlier steps below it. A data set that no
+    step reads is not prepared: that step is left out.
     """
+    steps = _every_step(root)
+    read = {path for step in steps for path in step.inputs}
+    return tuple(
+        step for step in steps if step.stage != "prepare" or not read.isdisjoint(step.outputs)
+    )
+
+
+def _every_step(root: Path) -> tuple[Step, ...]:
     parameters = read_yaml(root / "params.yaml")
     if not isinstance(parameters, dict):
         raise ConfigurationError("params.yaml: expected sections, such as `pretrain:`")
     steps: list[Step] = []
     for stage, definition in read_yaml(root / "dvc.yaml")["stages"].items():
-        axes = {
-            axis: _fill(values, parameters) for axis, values in definition.get("matrix", {}).items()
-        }
-        for axis, values in axes.items():
-            if not isinstance(values, list):
-                raise ConfigurationError(
-                    f"params.yaml: runs.{axis}: this key is required, as a list (got {values!r})"
-                )
-        for values in product(*axes.values()):
-            item = dict(zip(axes, values, strict=True))
-            filled = _fill(
-                {key: value for key, value in definition.items() if key != "matrix"},
-                {**parameters, "item": item},
-            )
-            name = stage + ("@" + "-".join(map(str, values)) if values else "")
+        for name, variables, body in _instances(stage, definition, parameters):
+            filled = _fill(body, {**parameters, **variables})
             steps.append(_step(name, stage, filled, parameters, steps))
     return tuple(steps)
 
 
-def read_step(root: Path, stage: str, run: str | None) -> Step:
-    """The step of `root`/dvc.yaml that is `stage` for `run`."""
-    steps = [step for step in read_pipeline(root) if step.stage == stage]
+def read_step(root: Path, target: Target) -> Step:
+    """The step of `root`/dvc.yaml that is for `target`."""
+    steps = [step for step in _every_step(root) if step.stage == target.stage]
     for step in steps:
-        if step.run == run:
+        if step.target == target:
             return step
-    known = ", ".join(step.run for step in steps if step.run) or "none"
-    raise ConfigurationError(f"--run: expected one of the runs in params.yaml ({known}), got {run}")
+    known = ", ".join(f"`{step.command}`" for step in steps) or "none"
+    raise ConfigurationError(
+        f"dino {target.stage}{target.options}: expected one of the steps of params.yaml ({known})"
+    )
+
+
+def _instances(stage: str, definition: Any, parameters: Any) -> Iterator[tuple[str, Any, Any]]:
+    """The name of each of a stage's steps, its variables, and what they are filled into."""
+    if "foreach" in definition:
+        values = _fill(definition["foreach"], parameters)
+        if not isinstance(values, dict) or not values:
+            raise ConfigurationError("params.yaml: datasets: this key is required, with names")
+        for key, item in values.items():
+            yield f"{stage}@{key}", {"key": key, "item": item}, definition["do"]
+        return
+    axes = {
+        axis: _fill(values, parameters) for axis, values in definition.get("matrix", {}).items()
+    }
+    for axis, values in axes.items():
+        if not isinstance(values, list):
+            raise ConfigurationError(
+                f"params.yaml: runs.{axis}: this key is required, as a list (got {values!r})"
+            )
+    body = {key: value for key, value in definition.items() if key != "matrix"}
+    for combination in product(*axes.values()):
+        name = stage + ("@" + "-".join(map(str, combination)) if combination else "")
+        yield name, {"item": dict(zip(axes, combination, strict=True))}, body
 
 
 def _step(name: str, stage: str, definition: Any, parameters: Any, earlier: Iterable[Step]) -> Step:
@@ -141,7 +192,14 @@ def _fill(value: Any, variables: Any) -> Any:
     whole = _EXPRESSION.fullmatch(value)
     if whole:
         return _lookup(whole[1], variables)
-    return _EXPRESSION.sub(lambda match: str(_lookup(match[1], variables)), value)
+    return _EXPRESSION.sub(lambda match: _as_text(match[1], variables), value)
+
+
+def _as_text(key: str, variables: Any) -> str:
+    value = _lookup(key, variables)
+    if value is None:
+        raise ConfigurationError(f"params.yaml: {key}: dvc.yaml asks for this key; give it a value")
+    return str(value)
 
 
 def _lookup(key: str, values: Any) -> Any:

@@ -30,8 +30,8 @@ def noted_training(folder: Path) -> dict[str, Any] | None:
 def decisive_parameters(config: "PretrainConfig") -> dict[str, Any]:
     """The parameters of a training that change what it computes, as JSON-like values."""
     parameters: dict[str, Any] = plain(config)
-    # how often a state is saved, and what is said about it, changes nothing
-    del parameters["checkpoints"], parameters["monitor"]
+    # how often a state is saved, what is said about it and what the data are called changes nothing
+    del parameters["checkpoints"], parameters["monitor"], parameters["dataset"]
     return parameters
 
 
@@ -41,5 +41,5 @@ def training_identity(project: Project, parameters: "Parameters", run: "Run") ->
         "architecture": plain(parameters.architectures[run.architecture]),
         "pretrain": decisive_parameters(parameters.pretrain_of(run)),
         "seed": run.seed,
-        "data": read_json(project.data / "dataset.json")["fingerprint"],
+        "data": read_json(project.data(parameters.trained_on) / "dataset.json")["fingerprint"],
     }

@@ -13,10 +13,16 @@ class Stage:
     """The stages whose outputs are its inputs."""
     shared: bool = False
     """Whether it is computed once for all runs."""
+    per_dataset: bool = False
+    """Whether every data set has its own of it."""
 
 
 _MEASURING = {
-    "prepare": Stage(text="make the data set: manifest, images, splits", shared=True),
+    "prepare": Stage(
+        text="make a data set: manifest, images, splits",
+        shared=True,
+        per_dataset=True,
+    ),
     "pretrain": Stage(
         text="train a student and its momentum teacher on the prepared images",
         reads=("prepare",),
@@ -84,6 +90,8 @@ PER_RUN = tuple(name for name, stage in STAGES.items() if not stage.shared)
 """The stages that every run has its own of."""
 SHARED = tuple(name for name, stage in _MEASURING.items() if stage.shared)
 """Those that all runs share, the report apart."""
+PER_DATASET = tuple(name for name, stage in STAGES.items() if stage.per_dataset)
+"""Those that every data set has its own of."""
 
 
 def ancestors(stage: str) -> set[str]:

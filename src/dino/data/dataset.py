@@ -1,6 +1,6 @@
 """The prepared data set: a manifest with one row an image, and the images in one Arrow file.
 
-The images stay encoded as they came (or packed smaller, or where they are: `prepare.storage`) and
+The images stay encoded as they came (or packed smaller, or where they are: `storage`) and
 are read through a memory map, so that any image costs the same and a data set larger than the
 memory can be used. Hugging Face `datasets` stores images
 in the same Arrow format; its folders also hold random fingerprints, which would make two equal
@@ -42,8 +42,8 @@ def check_labelled(split: Split, labels: Int64[np.ndarray, " images"]) -> None:
     unlabelled = int((labels < 0).sum())
     if unlabelled and (split != "train" or unlabelled == len(labels)):
         raise DataError(
-            f"prepare: {unlabelled} of {len(labels)} {split} images have no label, which "
-            "classification needs; label them, or correct prepare in params.yaml"
+            f"{unlabelled} of {len(labels)} {split} images have no label, which "
+            "classification needs; label them, or correct datasets in params.yaml"
         )
 
 
@@ -54,13 +54,18 @@ def read_manifest(folder: Path) -> pd.DataFrame:
     """
     path = folder / MANIFEST
     if not path.is_file():
-        raise DataError(f"{path}: not found; run `dino prepare`")
+        raise DataError(f"{path}: not found; run `{_again(folder)}`")
     try:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{path}: cannot be read ({error}); delete it and run `dino prepare`"
+            f"{path}: cannot be read ({error}); delete it and run `{_again(folder)}`"
         ) from None
+
+
+def _again(folder: Path) -> str:
+    """The command that makes `folder`."""
+    return f"dino prepare --dataset {folder.name}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +84,7 @@ class PreparedDataset:
         if len(dataset._images) != len(manifest):
             raise DataError(
                 f"{folder / IMAGES}: expected {len(manifest)} images as in {MANIFEST}, "
-                f"found {len(dataset._images)}; run `dino prepare` again"
+                f"found {len(dataset._images)}; run `{_again(folder)}` again"
             )
         return dataset
 
@@ -109,7 +114,8 @@ class PreparedDataset:
         found = np.flatnonzero(self.manifest["split"].to_numpy() == split).astype(np.int64)
         if len(found) == 0:
             raise DataError(
-                f"{self.folder}: the {split} split is empty; correct prepare in params.yaml"
+                f"{self.folder}: the {split} split is empty; correct "
+                f"datasets.{self.folder.name} in params.yaml"
             )
         return found
 
@@ -137,7 +143,7 @@ class PreparedDataset:
         except UnreadableImageError as error:
             raise DataError(
                 f"{self.folder / IMAGES}: image {self.manifest['id'][index]} cannot be read "
-                f"({error}); run `dino prepare` again"
+                f"({error}); run `{_again(self.folder)}` again"
             ) from None
         mode = "L" if self.channels == 1 else "RGB"
         return image if image.mode == mode else image.convert(mode)
@@ -152,12 +158,12 @@ class PreparedDataset:
         except OSError as error:
             raise DataError(
                 f"{original}: cannot be read ({error.strerror}), but the prepared data refer to "
-                "it; bring it back or run `dino prepare` again"
+                f"it; bring it back or run `{_again(self.folder)}` again"
             ) from None
         if hashlib.sha256(encoded).hexdigest() != sha256:
             raise DataError(
                 f"{original}: has changed since `dino prepare` indexed it; bring the original back "
-                "or run `dino prepare` again"
+                f"or run `{_again(self.folder)}` again"
             )
         return encoded
 
@@ -193,8 +199,8 @@ class PreparedDataset:
         try:
             return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
         except FileNotFoundError:
-            raise DataError(f"{path}: not found; run `dino prepare`") from None
+            raise DataError(f"{path}: not found; run `{_again(self.folder)}`") from None
         except (OSError, pa.ArrowInvalid) as error:
             raise DataError(
-                f"{path}: cannot be read ({error}); delete it and run `dino prepare`"
+                f"{path}: cannot be read ({error}); delete it and run `{_again(self.folder)}`"
             ) from None

@@ -13,9 +13,9 @@ import numpy as np
 from jaxtyping import Shaped
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from dino.core.configuration.prepare import PrepareConfig
+from dino.core.configuration.dataset import DatasetConfig
 
-MAX_PIXELS: int = PrepareConfig.max_pixels
+MAX_PIXELS: int = DatasetConfig.max_pixels
 """The limit that `dino prepare` has by default, and everything else that opens images."""
 _GREY = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"}
 _MAY_BE_ROTATED = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")

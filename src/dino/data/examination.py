@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image
 
-from dino.core.configuration.prepare import PrepareConfig
+from dino.core.configuration.dataset import DatasetConfig
 from dino.data.decoding import UnreadableImageError, decoded, decoded_mask
 from dino.data.source import SourceImage, png
 from dino.data.splitting import Assignment
@@ -37,7 +37,7 @@ class Rejected:
 
 
 def examine(
-    assignment: Assignment, position: int, classes: tuple[str, ...], config: PrepareConfig
+    assignment: Assignment, position: int, classes: tuple[str, ...], config: DatasetConfig
 ) -> Examined | Rejected:
     """The image at `position` of the assignment's part of the source."""
     source = assignment.source
@@ -89,7 +89,7 @@ def _checked_mask(item: SourceImage, image: Image.Image) -> bytes | None:
 
 
 def _packed(
-    image: Image.Image, mask: bytes | None, config: PrepareConfig
+    image: Image.Image, mask: bytes | None, config: DatasetConfig
 ) -> tuple[Image.Image, bytes, bytes | None]:
     """The image with a short side of at most `pack_short_side_px`, its file, and its mask."""
     factor = config.pack_short_side_px / min(image.size)

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from dino.core.artifacts import replacing
-from dino.core.configuration.prepare import PrepareConfig
+from dino.core.configuration.dataset import DatasetConfig
 from dino.core.distributed import cores
 from dino.core.errors import DinoError
 from dino.data.batch_loader import batch_loader
@@ -41,7 +41,7 @@ class PartFiles(Dataset[Any]):
         self,
         assignments: Sequence[Assignment],
         classes: tuple[str, ...],
-        config: PrepareConfig,
+        config: DatasetConfig,
         folder: Path,
     ) -> None:
         self.assignments = assignments

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from dino.core.artifacts import fingerprint, replacing, write_json, write_text
 from dino.core.code_fingerprint import code_fingerprint
-from dino.core.configuration.prepare import PrepareConfig
+from dino.core.configuration.dataset import DatasetConfig
 from dino.core.errors import DataError
 from dino.core.file_names import on_one_line
 from dino.core.provenance import plain
@@ -32,7 +32,7 @@ _CODE = ("dino.data.preparation", "dino.data.sources.catalogue")
 
 
 def prepare(
-    source: Source, config: PrepareConfig, folder: Path, work: Path | None = None
+    source: Source, config: DatasetConfig, folder: Path, work: Path | None = None
 ) -> dict[str, Any]:
     """Write `source` below `folder` and return its description (dataset.json).
 
@@ -53,7 +53,7 @@ def prepare(
     _report(kept, rejected, leaks)
     text = _text(rejected, leaks)
     if config.strict and text:
-        raise DataError(f"prepare.strict: {text}; see quarantine.csv and leaks.csv in {kept}")
+        raise DataError(f"strict: {text}; see quarantine.csv and leaks.csv in {kept}")
     _check_manifest(manifest, source.classes)
     if text:
         where = on_one_line(str(folder))
@@ -73,11 +73,11 @@ def _check_manifest(manifest: pd.DataFrame, classes: tuple[str, ...]) -> None:
     for split in get_args(Split):
         labels = manifest["label"].to_numpy(np.int64)[manifest["split"] == split]
         if len(labels) == 0:
-            raise DataError(f"prepare: no image of the {split} split can be used; add some")
+            raise DataError(f"no image of the {split} split can be used; add some")
         check_classes(split, labels, classes)
 
 
-def _identity(source: Source, config: PrepareConfig, assignments: Sequence[Assignment]) -> str:
+def _identity(source: Source, config: DatasetConfig, assignments: Sequence[Assignment]) -> str:
     """What the parts of a preparation depend on; files count with their size and time."""
     settings = {key: value for key, value in plain(config).items() if key != "strict"}
     start = fingerprint([settings, list(source.classes), code_fingerprint(*_CODE)])
@@ -119,9 +119,7 @@ def _rows(parts: PartFiles) -> tuple[pd.DataFrame, tuple[Rejected, ...]]:
     rows = [part.rows for part in found if len(part.rows)]
     if not rows:
         first = found[0].rejected[0]
-        raise DataError(
-            f"prepare: no image can be used; the first, {on_one_line(first.id)}: {first.reason}"
-        )
+        raise DataError(f"no image can be used; the first, {on_one_line(first.id)}: {first.reason}")
     return pd.concat(rows, ignore_index=True), tuple(
         rejected for part in found for rejected in part.rejected
     )
@@ -179,7 +177,7 @@ def _store(path: Path, parts: PartFiles) -> None:
                 writer.write_batch(images)
 
 
-def _describe(source: Source, config: PrepareConfig, manifest: pd.DataFrame) -> dict[str, Any]:
+def _describe(source: Source, config: DatasetConfig, manifest: pd.DataFrame) -> dict[str, Any]:
     identity: list[Any] = [
         list(source.classes),
         manifest[["id", "split", "label", "sha256"]].to_numpy().tolist(),

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int64
 from sklearn.model_selection import train_test_split
 
-from dino.core.configuration.prepare import PrepareConfig
+from dino.core.configuration.dataset import DatasetConfig
 from dino.core.errors import DataError, some_of
 from dino.core.seeding import Purpose, stream
 from dino.data.dataset import Split
@@ -25,7 +25,7 @@ class Assignment:
     chosen: Int64[np.ndarray, " images"]
 
 
-def assigned(source: Source, config: PrepareConfig) -> list[Assignment]:
+def assigned(source: Source, config: DatasetConfig) -> list[Assignment]:
     """The images of train, val and test, in this order.
 
     Splits that the source has stay as they are. Others are held out of its training images,
@@ -38,13 +38,13 @@ def assigned(source: Source, config: PrepareConfig) -> list[Assignment]:
     if source.test is not None:
         if config.test_images is not None:
             raise DataError(
-                "prepare.test_images: expected null, since this source has a test split, got "
+                "test_images: expected null, since this source has a test split, got "
                 f"{config.test_images}; max_test_images limits it"
             )
         test = usable(source.test)
     elif config.test_images is None:
         raise DataError(
-            f"prepare.test_images: {config.source} has no test split here; say how many of its "
+            f"test_images: {config.source} has no test split here; say how many of its "
             f"{len(train)} images to hold out"
         )
     else:
@@ -64,7 +64,7 @@ def assigned(source: Source, config: PrepareConfig) -> list[Assignment]:
     )
     for split, (_, images) in chosen.items():
         if len(images) == 0:
-            raise DataError(f"prepare: the {split} split has no image; add some")
+            raise DataError(f"the {split} split has no image; add some")
     return [
         Assignment(split=split, source=part, chosen=np.sort(images))
         for split, (part, images) in chosen.items()
@@ -76,7 +76,7 @@ def usable(part: SourceSplit) -> Int64[np.ndarray, " images"]:
     return np.setdiff1d(np.arange(len(part)), np.array(list(part.unusable), dtype=np.int64))
 
 
-def checked_assignments(source: Source, config: PrepareConfig) -> list[Assignment]:
+def checked_assignments(source: Source, config: DatasetConfig) -> list[Assignment]:
     """`assigned`, and all that can be known of its images before the first of them is read.
 
     Raises `DataError` for a class without an image in a split, a split of which no file can be
@@ -89,7 +89,7 @@ def checked_assignments(source: Source, config: PrepareConfig) -> list[Assignmen
         _check_files(source, assignment)
         if config.storage == "index" and (source.root is None or assignment.source.paths is None):
             raise DataError(
-                f"prepare.storage: expected copy or pack, since the images of {config.source} are "
+                f"storage: expected copy or pack, since the images of {config.source} are "
                 "no files of their own, got index"
             )
     return assignments
@@ -103,7 +103,7 @@ def _check_files(source: Source, assignment: Assignment) -> None:
     # the first that is good ends the search
     if not any(file.is_file() and os.access(file, os.R_OK) for file in files):
         raise DataError(
-            f"prepare: none of the {len(assignment.chosen)} {assignment.split} images in {root} is "
+            f"none of the {len(assignment.chosen)} {assignment.split} images in {root} is "
             f"a file that can be read; the first is {paths[int(assignment.chosen[0])]}"
         )
 
@@ -120,7 +120,7 @@ def _hold_out(
     candidates = labelled if len(labelled) else images
     if count >= len(candidates):
         raise DataError(
-            f"prepare.{key}: expected fewer than the {len(candidates)} training images, got {count}"
+            f"{key}: expected fewer than the {len(candidates)} training images, got {count}"
         )
     rest, held_out = stratified(labels[candidates], len(candidates) - count, seed)
     unlabelled = np.setdiff1d(images, candidates)
@@ -178,6 +178,6 @@ def check_classes(split: str, labels: Int64[np.ndarray, " images"], classes: Seq
     empty = [name for name, count in zip(classes, counts, strict=True) if count == 0]
     if empty:
         raise DataError(
-            f"prepare: expected images of every class in the {split} split, "
-            f"got none of {some_of(empty)}; add some or raise prepare's limits"
+            f"expected images of every class in the {split} split, "
+            f"got none of {some_of(empty)}; add some or raise the limits"
         )

@@ -61,7 +61,7 @@ def load_features(path: Path, data: str, model: str | None = None) -> FeatureSet
         ) from None
     if features.data != data:
         raise DataError(
-            f"{path}: made from other data ({features.data[:12]}) than data/prepared "
+            f"{path}: made from other data ({features.data[:12]}) than the prepared ones "
             f"({data[:12]}); run `dino features` again"
         )
     if model is not None:

@@ -59,7 +59,7 @@ def labelled_splits(
     if missing:
         raise DataError(
             "manifest.parquet: expected a training image of every class, "
-            f"got none of {', '.join(missing)}; add some, or remove the class, in prepare's source"
+            f"got none of {', '.join(missing)}; add some, or remove the class, in the source"
         )
     return LabelledSplits(**splits, classes=len(classes))
 
@@ -70,7 +70,7 @@ def _split(
     rows = np.flatnonzero(manifest["split"].to_numpy() == split)
     labels = manifest["label"].to_numpy(dtype=np.int64)[rows]
     if len(rows) == 0:
-        raise DataError(f"manifest.parquet: the {split} split is empty; correct prepare")
+        raise DataError(f"manifest.parquet: the {split} split is empty; correct its source")
     check_labelled(split, labels)
     rows, labels = rows[labels >= 0], labels[labels >= 0]
     return LabelledFeatures(

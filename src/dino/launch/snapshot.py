@@ -53,7 +53,7 @@ class Snapshot:
 
     def _recipe_now(self) -> dict[str, Any]:
         # read anew: parameters may have been edited
-        step = read_step(self.root, self.step.stage, self.step.run)
+        step = read_step(self.root, self.step.target)
         return step.recipe(lambda path: sha256_of_file(self.root / path))
 
     def _inputs_now(self) -> dict[str, str]:
@@ -68,8 +68,7 @@ class Snapshot:
     @property
     def home(self) -> Path:
         """Where the folders of the same step with other keys lie too."""
-        name = self.step.stage + (f"-{self.step.run}" if self.step.run else "")
-        return self.root / "work" / "jobs" / name
+        return self.root / "work" / "jobs" / self.step.target.name
 
     @property
     def folder(self) -> Path:

@@ -197,9 +197,7 @@ class Bridge:
 
     def recipe(self, step: Step) -> Path:
         """The file that holds what `step` depends on besides the outputs of other steps."""
-        return self.recipes / (
-            f"{step.stage}/{step.run}.json" if step.run else f"{step.stage}.json"
-        )
+        return self.recipes / ("/".join(filter(None, step.target)) + ".json")
 
     def _write_recipes(self, steps: tuple[Step, ...]) -> None:
         checksums = {path: self._checksum(path) for step in steps for path in step.code}

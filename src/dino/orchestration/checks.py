@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from dino.core.errors import DinoError
 from dino.core.paths import Project
+from dino.core.pipeline import Target
 from dino.core.stages import SHARED
 from dino.orchestration.folders import unwritable_folders
 from dino.orchestration.images import Images, images_to_prepare, prepared_images
@@ -15,8 +16,7 @@ from dino.orchestration.situation import Planned, Situation
 if TYPE_CHECKING:
     from dino.core.configuration.parameters import Parameters
 
-Steps = Iterable[tuple[str, str | None]]
-"""Stages with the names of their runs, None for a stage that all runs share."""
+Steps = Iterable[Target]
 
 
 def ensure_possible(project: Project, parameters: "Parameters", steps: Steps) -> None:
@@ -41,18 +41,27 @@ def problems(project: Project, parameters: "Parameters", steps: Steps) -> Iterat
     """
     runs = {run.name: run for run in parameters.all_runs()}
     planned = tuple(
-        Planned(stage, None if run is None else runs[run])
-        for stage, run in enabled(parameters, steps)
+        Planned(
+            step.stage,
+            None if step.run is None else runs[step.run],
+            step.dataset or parameters.trained_on,
+        )
+        for step in enabled(parameters, steps)
     )
     if not planned:
         return
     yield from unwritable_folders(project, parameters)
-    images: Images | None = None
+    images: dict[str, Images | None] = {}
+    for dataset in dict.fromkeys(step.dataset for step in planned):
+        images[dataset] = None
+        try:
+            images[dataset] = _images(project, parameters, planned, dataset)
+        except DinoError as error:
+            yield error
     processes = 1
     try:
         if any(step.stage == "pretrain" for step in planned):
             processes = _processes(project)
-        images = _images(project, parameters, planned)
     except DinoError as error:
         yield error
     situation = Situation(
@@ -66,40 +75,39 @@ def problems(project: Project, parameters: "Parameters", steps: Steps) -> Iterat
     for step in planned:
         for rule in RULES.get(step.stage, ()):
             try:
-                rule(situation, step.run)
+                rule(situation, step)
             except DinoError as error:
                 if str(error) not in told:
                     told.add(str(error))
                     yield error
 
 
-def steps_from(
-    parameters: "Parameters", stage: str, run: str | None
-) -> Iterator[tuple[str, str | None]]:
-    """`stage` (for one run), and the stages that build on it."""
-    yield stage, run
-    if stage not in TRUNK:
+def steps_from(parameters: "Parameters", target: Target) -> Iterator[Target]:
+    """`target`, and what builds on it."""
+    yield target
+    of_other_images = target.dataset not in (None, parameters.trained_on)
+    if target.stage not in TRUNK or of_other_images:
         return
     order = list(RULES)
-    for later in order[order.index(stage) + 1 :]:
+    for later in order[order.index(target.stage) + 1 :]:
         if later not in SHARED:
-            runs = [each.name for each in parameters.all_runs()] if run is None else [run]
-            yield from ((later, each) for each in runs)
-        elif run is None:
-            yield later, None
+            runs = [run.name for run in parameters.all_runs()]
+            yield from (Target(later, run) for run in ([target.run] if target.run else runs))
+        elif target.run is None:
+            yield Target(later)
 
 
-def enabled(parameters: "Parameters", steps: Steps) -> list[tuple[str, str | None]]:
+def enabled(parameters: "Parameters", steps: Steps) -> list[Target]:
     """`steps` without the stages that params.yaml switches off."""
-    return [(stage, run) for stage, run in steps if parameters.enabled(stage)]
+    return [step for step in steps if parameters.enabled(step.stage)]
 
 
 def _images(
-    project: Project, parameters: "Parameters", planned: tuple[Planned, ...]
+    project: Project, parameters: "Parameters", planned: tuple[Planned, ...], dataset: str
 ) -> Images | None:
-    if any(step.stage == "prepare" for step in planned):
-        return images_to_prepare(parameters.prepare, project)
-    return prepared_images(project)
+    if Planned("prepare", None, dataset) in planned:
+        return images_to_prepare(parameters.datasets[dataset], project, dataset)
+    return prepared_images(project.data(dataset))
 
 
 def _processes(project: Project) -> int:

@@ -23,7 +23,7 @@ def cluster_problems(
 
     try:
         submitted = read_settings(project.root).submit
-        if any(stage in submitted for stage, _ in enabled(parameters, steps)):
+        if any(step.stage in submitted for step in enabled(parameters, steps)):
             ensure_reachable()
     except DinoError as error:
         yield error

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def unwritable_folders(project: Project, parameters: "Parameters") -> Iterator[DinoError]:
     """An error for each folder in which a stage could not make its files; nothing stays there."""
     root = project.root
-    wanted = [project.data, project.results, root / "work", root / "logs", root / "artifacts"]
+    wanted = [root / "data", project.results, root / "work", root / "logs", root / "artifacts"]
     for run in parameters.all_runs():
         paths = project.run(run.name)
         wanted += [paths.results, paths.artifacts, paths.work]

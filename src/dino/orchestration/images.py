@@ -10,12 +10,12 @@ import pyarrow.parquet as pq
 from jaxtyping import Int64
 
 from dino.core.artifacts import read_json
-from dino.core.errors import DataError
+from dino.core.errors import DataError, naming
 from dino.core.paths import Project
 from dino.data.dataset import DESCRIPTION, MANIFEST, Split
 
 if TYPE_CHECKING:
-    from dino.core.configuration.prepare import PrepareConfig
+    from dino.core.configuration.dataset import DatasetConfig
 
 _MEASURED = 1000
 """Files whose size is asked for: of a million that takes no time."""
@@ -44,16 +44,17 @@ class Images:
         return f"{counts} images, {len(self.classes) or 'no'} classes"
 
 
-def prepared_images(project: Project) -> Images | None:
-    """What `dino prepare` wrote; None before that."""
-    if not (project.data / DESCRIPTION).is_file() or not (project.data / MANIFEST).is_file():
+def prepared_images(folder: Path) -> Images | None:
+    """What `dino prepare` wrote to `folder`; None before that."""
+    if not (folder / DESCRIPTION).is_file() or not (folder / MANIFEST).is_file():
         return None
-    classes = read_json(project.data / DESCRIPTION)["classes"]
+    classes = read_json(folder / DESCRIPTION)["classes"]
     try:
-        table = pq.read_table(project.data / MANIFEST, columns=["split", "label"])
+        table = pq.read_table(folder / MANIFEST, columns=["split", "label"])
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{project.data / MANIFEST}: cannot be read ({error}); delete it and run `dino prepare`"
+            f"{folder / MANIFEST}: cannot be read ({error}); delete it and run "
+            f"`dino prepare --dataset {folder.name}`"
         ) from None
     splits = table["split"].to_numpy()
     labels = table["label"].to_numpy().astype(np.int64)
@@ -62,19 +63,21 @@ def prepared_images(project: Project) -> Images | None:
     )
 
 
-def images_to_prepare(config: "PrepareConfig", project: Project) -> Images | None:
-    """What `dino prepare` will find, by listing the source; nothing is fetched or decoded.
+def images_to_prepare(config: "DatasetConfig", project: Project, name: str) -> Images | None:
+    """What `dino prepare` will find for the data set `name`, by listing its source.
 
-    Raises `DataError` where it would. None where the source has to be fetched or unpacked first.
+    Nothing is fetched or decoded. Raises `DataError` where it would. None where the source has
+    to be fetched or unpacked first.
     """
     # here, because only `prepare` needs these, and loading them takes time
     from dino.data.sources.catalogue import listed_source
     from dino.data.splitting import checked_assignments
 
-    source = listed_source(config, project.downloads)
-    if source is None:
-        return None
-    assignments = checked_assignments(source, config)
+    with naming(f"datasets.{name}"):
+        source = listed_source(config, project.downloads)
+        if source is None:
+            return None
+        assignments = checked_assignments(source, config)
     files = [
         source.root / part.source.paths[position]
         for part in assignments

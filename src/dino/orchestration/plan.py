@@ -40,7 +40,7 @@ def ensure_plan(bridge: "Bridge", parameters: "Parameters", arguments: Sequence[
     from dino.orchestration.cluster import cluster_problems
 
     project = Project(root=bridge.root)
-    names = [(step.stage, step.run) for step in steps]
+    names = [step.target for step in steps]
     refuse(cluster_problems(project, parameters, names))
     refuse(problems(project, parameters, names))
 

@@ -13,13 +13,13 @@ from dino.core.configuration.class_map import superclass_of
 from dino.core.errors import CheckpointError, DinoError
 from dino.core.paths import MODELS
 from dino.data.dataset import Split, check_labelled
-from dino.orchestration.situation import Situation
+from dino.orchestration.situation import Planned, Situation
 
 if TYPE_CHECKING:
     from dino.core.configuration.architecture import ArchitectureConfig
     from dino.core.configuration.parameters import Run
 
-Rule = Callable[[Situation, "Run | None"], None]
+Rule = Callable[[Situation, Planned], None]
 """Raises `DinoError`."""
 
 GIB = 2**30
@@ -28,11 +28,12 @@ _STATES = 4
 WEIGHTS = "model.safetensors"
 
 
-def _space_for_the_images(situation: Situation, run: "Run | None") -> None:
-    if situation.images is None:
+def _space_for_the_images(situation: Situation, step: Planned) -> None:
+    images = situation.images[step.dataset]
+    if images is None:
         return
     # the parts that an interrupted preparation continues from, and the whole
-    ensure_space(situation.project.root, 2 * situation.images.stored_bytes, "prepare")
+    ensure_space(situation.project.root, 2 * images.stored_bytes, "prepare")
 
 
 def ensure_space(folder: Path, needed_bytes: int, stage: str) -> None:
@@ -45,8 +46,8 @@ def ensure_space(folder: Path, needed_bytes: int, stage: str) -> None:
         )
 
 
-def _space_for_checkpoints(situation: Situation, run: "Run | None") -> None:
-    assert run is not None
+def _space_for_checkpoints(situation: Situation, step: Planned) -> None:
+    run = _run(step)
     architecture, config = _architecture(situation, run), situation.parameters.pretrain_of(run)
     if architecture.weights is not None:
         return
@@ -59,16 +60,17 @@ def _space_for_checkpoints(situation: Situation, run: "Run | None") -> None:
     ensure_space(situation.project.root, files * _STATES * 4 * numbers, "pretrain")
 
 
-def _a_batch_of_images(situation: Situation, run: "Run | None") -> None:
-    assert run is not None
-    if situation.images is None or _architecture(situation, run).weights is not None:
+def _a_batch_of_images(situation: Situation, step: Planned) -> None:
+    run = _run(step)
+    images = situation.images[step.dataset]
+    if images is None or _architecture(situation, run).weights is not None:
         return
-    images = len(situation.images.labels["train"])
-    situation.parameters.pretrain_of(run).check_batch(images, situation.processes)
+    number = len(images.labels["train"])
+    situation.parameters.pretrain_of(run).check_batch(number, situation.processes)
 
 
-def _weights_to_start_from(situation: Situation, run: "Run | None") -> None:
-    assert run is not None
+def _weights_to_start_from(situation: Situation, step: Planned) -> None:
+    run = _run(step)
     weights, config = _architecture(situation, run).weights, situation.parameters.pretrain_of(run)
     if weights is None:
         for key, name in (
@@ -100,8 +102,8 @@ def _ensure_file(path: Path, key: str) -> None:
         raise CheckpointError(f"{key}: {path} cannot be read ({error.strerror})") from None
 
 
-def _the_checkpoint_of_pretrain(situation: Situation, run: "Run | None") -> None:
-    assert run is not None
+def _the_checkpoint_of_pretrain(situation: Situation, step: Planned) -> None:
+    run = _run(step)
     paths = situation.project.run(run.name)
     if situation.makes("pretrain", run) or not paths.checkpoint.is_file():
         return
@@ -111,8 +113,8 @@ def _the_checkpoint_of_pretrain(situation: Situation, run: "Run | None") -> None
         ensure_as_made(paths.checkpoint, made, found, "pretrain")
 
 
-def _the_networks_of_export(situation: Situation, run: "Run | None") -> None:
-    assert run is not None
+def _the_networks_of_export(situation: Situation, step: Planned) -> None:
+    run = _run(step)
     paths = situation.project.run(run.name)
     if situation.makes("export", run):
         return
@@ -127,8 +129,8 @@ def _noted(record: Path, key: str) -> Any:
     return read_json(record).get(key) if record.is_file() else None
 
 
-def _features_of_these_networks(situation: Situation, run: "Run | None") -> None:
-    assert run is not None
+def _features_of_these_networks(situation: Situation, step: Planned) -> None:
+    run = _run(step)
     if situation.makes("features", run):
         return
     paths = situation.project.run(run.name)
@@ -145,22 +147,28 @@ def _features_of_these_networks(situation: Situation, run: "Run | None") -> None
             ensure_same_network(features, made_by, situation.checksum(weights))
 
 
-def _a_label_of_each_image(situation: Situation, run: "Run | None") -> None:
-    images = situation.images
+def _a_label_of_each_image(situation: Situation, step: Planned) -> None:
+    images = situation.images[step.dataset]
     if images is not None and images.classes:
         for split in get_args(Split):
             check_labelled(split, images.labels[split])
 
 
-def _superclasses_of_its_classes(situation: Situation, run: "Run | None") -> None:
-    images, parameters = situation.images, situation.parameters
+def _superclasses_of_its_classes(situation: Situation, step: Planned) -> None:
+    images, parameters = situation.images[step.dataset], situation.parameters
     if images is not None and images.classes and parameters.enabled("class_map"):
         superclass_of(images.classes, parameters.class_map.superclasses)
 
 
-def _a_batch_of_labels(situation: Situation, run: "Run | None") -> None:
-    if situation.images is not None and situation.images.classes:
-        situation.parameters.finetune.check_images(situation.images.labelled)
+def _a_batch_of_labels(situation: Situation, step: Planned) -> None:
+    images = situation.images[step.dataset]
+    if images is not None and images.classes:
+        situation.parameters.finetune.check_images(images.labelled)
+
+
+def _run(step: Planned) -> "Run":
+    assert step.run is not None, step.stage
+    return step.run
 
 
 def _architecture(situation: Situation, run: "Run") -> "ArchitectureConfig":

@@ -1,5 +1,6 @@
 """What is to run, and what is known before it does."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ class Planned:
     stage: str
     run: "Run | None"
     """None for a stage that all runs share."""
+    dataset: str
+    """The data set that it reads: the one trained on, unless its command names another."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,15 +32,17 @@ class Situation:
     parameters: "Parameters"
     planned: tuple[Planned, ...]
     """Without the stages that params.yaml switches off."""
-    images: Images | None
-    """None: nothing is known of them before they are fetched, or prepared by an earlier stage."""
+    images: Mapping[str, Images | None]
+    """By data set. None: nothing is known of them before they are fetched, or prepared by an
+    earlier stage.
+    """
     processes: int
     """How many train together."""
     checksums: dict[Path, str] = field(default_factory=dict)
 
     def makes(self, stage: str, run: "Run | None") -> bool:
         """Whether `stage` is to run, so that what is there of it now does not matter."""
-        return Planned(stage, run) in self.planned
+        return any((step.stage, step.run) == (stage, run) for step in self.planned)
 
     def checksum(self, path: Path) -> str:
         """The SHA-256 of a file, which is read once."""

@@ -22,12 +22,14 @@ def ensure_agreement(
 ) -> None:
     """Raise `DinoError` unless the results of `stages` were made from what is there now.
 
-    That is data/prepared, params.yaml and, of one run, the same checkpoint and models.
+    That is the prepared data, params.yaml and, of one run, the same checkpoint and models.
     """
     stages = tuple(stages)
-    data = read_result(project.data / "dataset.json")["fingerprint"]
+    folder = project.data(parameters.trained_on)
+    data = read_result(folder / "dataset.json")["fingerprint"]
     for stage in (stage for stage in stages if stage in SHARED):
-        _check(project.provenance(stage), stage, None, data, parameters)
+        path = project.provenance(stage, parameters.dataset_of(stage))
+        _check(path, stage, None, data, parameters)
     for run in runs:
         paths = project.run(run.name)
         records = {
@@ -46,10 +48,10 @@ def _check(
     path: Path, stage: str, run: str | None, data: str, parameters: "Parameters"
 ) -> dict[str, Any]:
     record = read_record(path)
-    again = "run `snakemake`, or `dino " + (f"{stage} --run {run}`" if run else f"{stage}`")
+    again = f"run `snakemake`, or `dino {stage}{f' --run {run}' if run else ''}`"
     if record.get("data") not in (None, data):
         raise DinoError(
-            f"{path}: {stage} was made from other images than data/prepared holds (fingerprint "
+            f"{path}: {stage} was made from other images than those in data/ (fingerprint "
             f"{str(record['data'])[:12]}, expected {data[:12]}); {again}"
         )
     changed = differences(parameters, run, parameters_of(run, {stage: record}))

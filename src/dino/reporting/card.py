@@ -24,7 +24,7 @@ class CardInputs:
 
     run: str
     dataset: Mapping[str, Any]
-    """data/prepared/dataset.json."""
+    """The data set's dataset.json."""
     model: Mapping[str, Any]
     """The config.json of the exported teacher."""
     knn: Mapping[str, Any]

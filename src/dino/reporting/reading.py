@@ -1,7 +1,6 @@
 """Reading of everything that the evaluations wrote."""
 
 import zlib
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
@@ -17,7 +16,7 @@ from dino.reporting.forms import read_record, read_result
 from dino.reporting.results import Results, RunResults
 
 if TYPE_CHECKING:
-    from dino.core.configuration.parameters import Run
+    from dino.core.configuration.parameters import Parameters, Run
 
 
 _FILES = (
@@ -64,13 +63,15 @@ ARRAYS = (
 """Those of attention_maps.npz that every run has."""
 
 
-def read_results(project: Project, runs: Iterable["Run"]) -> Results:
-    """The results of `runs` and of the baselines; raises `DinoError` when one is missing."""
+def read_results(project: Project, parameters: "Parameters") -> Results:
+    """The results of all runs and of the baselines; raises `DinoError` when one is missing."""
     baselines = read_result(project.results / "baselines.json")
     return Results(
-        dataset=read_result(project.data / "dataset.json"),
+        dataset=read_result(project.data(parameters.trained_on) / "dataset.json"),
         baselines=baselines,
-        runs=tuple(_read_run(project, run, baselines["raw_pixels"]) for run in runs),
+        runs=tuple(
+            _read_run(project, run, baselines["raw_pixels"]) for run in parameters.all_runs()
+        ),
     )
 
 
@@ -122,12 +123,15 @@ def _weights(pretrain: dict[str, Any]) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def read_provenance(project: Project, runs: Iterable["Run"]) -> dict[str, Any]:
+def read_provenance(project: Project, parameters: "Parameters") -> dict[str, Any]:
     """The provenance of every stage: prepare, baselines, and each run's own stages by name."""
-    merged: dict[str, Any] = {stage: read_record(project.provenance(stage)) for stage in SHARED}
+    merged: dict[str, Any] = {
+        stage: read_record(project.provenance(stage, parameters.dataset_of(stage)))
+        for stage in SHARED
+    }
     merged["runs"] = {
         run.name: {stage: read_record(project.run(run.name).provenance(stage)) for stage in PER_RUN}
-        for run in runs
+        for run in parameters.all_runs()
     }
     return merged
 

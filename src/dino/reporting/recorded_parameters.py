@@ -54,6 +54,9 @@ def _resolved(parameters: "Parameters", run: str | None, recorded: Flat) -> Flat
     """What the same stages would record now."""
     names = dict.fromkeys(key.partition(".")[0] for key in recorded)
     sections = {name: getattr(parameters, name, None) for name in names}
+    if "datasets" in names:
+        made = {key.split(".")[1] for key in recorded if key.startswith("datasets.")}
+        sections["datasets"] = {name: parameters.datasets.get(name) for name in made}
     if run is not None:
         of_run = parameters.run_named(run)
         special = {

@@ -24,7 +24,7 @@ SCORED_AS = ("knn", "linear", "low_shot", "attention", "class_map", "robustness"
 def execute(project: Project, parameters: "Parameters") -> None:
     """Write results/baselines.json."""
     stopwatch = Stopwatch()
-    dataset = PreparedDataset.open(project.data)
+    dataset = PreparedDataset.open(project.data(parameters.trained_on))
     result = {
         "raw_pixels": _raw_pixels(dataset, parameters),
         "centre_box": plain(centre_box(dataset, parameters.attention)),

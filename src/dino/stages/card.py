@@ -24,7 +24,7 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
     ensure_agreement(project, parameters, [run], _DESCRIBED)
     inputs = CardInputs(
         run=run.name,
-        dataset=read_result(project.data / "dataset.json"),
+        dataset=read_result(project.data(parameters.trained_on) / "dataset.json"),
         model=read_json(paths.model(TEACHER) / "config.json"),
         knn=read_result(paths.result("knn")),
         linear=read_result(paths.result("linear")),

@@ -27,18 +27,19 @@ class Evaluation:
         self._parameters = parameters
         self._run = run
         self._stage = stage
+        self._folder = project.data(parameters.trained_on)
         self._stopwatch = Stopwatch()
         self._networks: dict[str, str] = {}
 
     @cached_property
     def dataset(self) -> PreparedDataset:
         """The prepared data set, with its images."""
-        return PreparedDataset.open(self._project.data)
+        return PreparedDataset.open(self._folder)
 
     @cached_property
     def manifest(self) -> pd.DataFrame:
         """One row for each image of the data set, as `read_manifest` has them."""
-        return read_manifest(self._project.data)
+        return read_manifest(self._folder)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -51,7 +52,7 @@ class Evaluation:
 
     @cached_property
     def _description(self) -> dict[str, Any]:
-        found: dict[str, Any] = read_json(self._project.data / DESCRIPTION)
+        found: dict[str, Any] = read_json(self._folder / DESCRIPTION)
         return found
 
     def network(self, model: str) -> Path:

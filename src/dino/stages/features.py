@@ -19,7 +19,7 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
     """Write artifacts/RUN/features/."""
     stopwatch = Stopwatch()
     paths = project.run(run.name)
-    dataset = PreparedDataset.open(project.data)
+    dataset = PreparedDataset.open(project.data(parameters.trained_on))
     backbones = {model: load_backbone(paths.model(model)) for model in MODELS}
     checksums = {
         model: sha256_of_file(paths.model(model) / "model.safetensors") for model in MODELS

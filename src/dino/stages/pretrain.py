@@ -77,7 +77,7 @@ def _pretrain(
     paths = project.run(run.name)
     architecture = parameters.architectures[run.architecture]
     config = parameters.pretrain_of(run)
-    dataset = PreparedDataset.open(project.data)
+    dataset = PreparedDataset.open(project.data(parameters.trained_on))
     training = Pretraining(dataset, architecture, config, run.seed)
     folder = CheckpointFolder(paths.work / training.fingerprint[:16], config.checkpoints.keep)
     if is_main():

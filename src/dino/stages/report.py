@@ -24,8 +24,8 @@ def execute(project: Project, parameters: "Parameters") -> None:
     """
     runs = parameters.all_runs()
     ensure_agreement(project, parameters, runs)
-    results = read_results(project, runs)
-    provenance = read_provenance(project, runs)
+    results = read_results(project, parameters)
+    provenance = read_provenance(project, parameters)
     summary = summarise(results)
     tables = all_tables(results, summary, parameters)
     pictures = all_pictures(results, summary, prototypes=parameters.pretrain.head.out_dim)

@@ -22,7 +22,7 @@ def save_result(project: Project, stage: str, run: "Run | None", result: Any) ->
 def save_provenance(
     project: Project,
     stage: str,
-    run: "Run | None",
+    of: "Run | str | None",
     stopwatch: Stopwatch,
     sections: dict[str, Any],
     *,
@@ -32,11 +32,20 @@ def save_provenance(
 ) -> None:
     """Write what an execution of `stage` was made from (see `dino.core.provenance`).
 
-    `sections` are the parts of params.yaml that it used; a run gives its own seed.
+    `of` is the run or the data set that it was for. `sections` are the parts of params.yaml that
+    it used; a run gives its own seed.
     """
-    folder = project if run is None else project.run(run.name)
-    more = {"seed": None if run is None else run.seed} | more
+    if of is None or isinstance(of, str):
+        path, seed = project.provenance(stage, of), None
+    else:
+        path, seed = project.run(of.name).provenance(stage), of.seed
     record = provenance(
-        stage, sections, project.root, stopwatch, data=data, precision=precision, **more
+        stage,
+        sections,
+        project.root,
+        stopwatch,
+        data=data,
+        precision=precision,
+        **{"seed": seed, **more},
     )
-    write_json(folder.provenance(stage), record)
+    write_json(path, record)

@@ -19,7 +19,7 @@ def nothing_to_do(project: Project, parameters: "Parameters", stage: str) -> str
     """
     if not parameters.enabled(stage):
         return f"{stage}.enabled is false in params.yaml"
-    if stage in NEED_LABELS and _description(project).get("classes") == []:
+    if stage in NEED_LABELS and _description(project, parameters).get("classes") == []:
         return NO_LABELS
     return None
 
@@ -36,13 +36,13 @@ def execute(
         run,
         stopwatch,
         {stage: getattr(parameters, stage)},
-        data=_description(project).get("fingerprint"),
+        data=_description(project, parameters).get("fingerprint"),
         precision=None,
     )
 
 
-def _description(project: Project) -> dict[str, Any]:
+def _description(project: Project, parameters: "Parameters") -> dict[str, Any]:
     """What is known of the prepared images; nothing where there are none yet."""
-    path = project.data / "dataset.json"
+    path = project.data(parameters.trained_on) / "dataset.json"
     found: dict[str, Any] = read_json(path) if path.is_file() else {}
     return found

@@ -4,7 +4,6 @@ import dataclasses
 import os
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from dino.core.configuration.parameters import Parameters
 from dino.core.configuration.pretrain import PretrainConfig
 from dino.core.distributed import cores
 from dino.core.errors import DataError
+from dino.core.paths import Project
 from dino.core.precision import best_device, resolve_precision
 from dino.data.crops import GLOBAL_CROPS, MultiCrop
 from dino.data.dataset import DESCRIPTION, PreparedDataset
@@ -103,22 +103,23 @@ def estimates(parameters: Parameters, images: int, size_px: int) -> Iterator[tup
     yield from _slow_ways(parameters)
 
 
-def training_images(parameters: Parameters, folder: Path) -> tuple[int, int]:
+def training_images(parameters: Parameters, project: Project) -> tuple[int, int]:
     """How many images are trained on, and a side in pixels as theirs.
 
-    Those that are prepared in `folder`; before that as many as the source has, where it is known.
-    Raises `DataError` where it is not.
+    Those that are prepared; before that as many as the source has, where it is known. Raises
+    `DataError` where it is not.
     """
-    prepare = parameters.prepare
+    folder = project.data(parameters.trained_on)
+    config = parameters.datasets[parameters.trained_on]
     if (folder / DESCRIPTION).is_file():
         dataset = PreparedDataset.open(folder)
         indices = dataset.indices("train")
         return len(indices), max(dataset.image(int(indices[0])).size)
-    if prepare.source not in _PUBLISHED:
+    if config.source not in _PUBLISHED:
         raise DataError("how long a training takes is known once `dino prepare` has run")
-    images, size_px = _PUBLISHED[prepare.source]
-    images -= prepare.val_images
-    return min(images, prepare.max_train_images or images), size_px
+    images, size_px = _PUBLISHED[config.source]
+    images -= config.val_images
+    return min(images, config.max_train_images or images), size_px
 
 
 def trial(architecture: ArchitectureConfig, config: PretrainConfig, size_px: int) -> Trial:

@@ -4,7 +4,7 @@ import zipfile
 
 import pytest
 
-from dino.core.configuration.prepare import PrepareConfig
+from dino.core.configuration.dataset import DatasetConfig
 from dino.core.errors import DataError
 from dino.data.sources.archives import Archive, located, unpack, unpacked
 from dino.data.sources.catalogue import open_source
@@ -20,7 +20,7 @@ def test_a_folder_may_come_as_an_archive(tmp_path, image_file, suffix):
     else:
         with tarfile.open(path, "w:gz" if suffix.endswith("gz") else "w") as archive:
             archive.add(image, "photos/a/1.png")
-    config = PrepareConfig(source="class_folders", path=str(path))
+    config = DatasetConfig(source="class_folders", path=str(path))
     source = open_source(config, tmp_path / "downloads")
     assert source.train.ids == ["a/1.png"]
     assert source.train.read(0).encoded == image.read_bytes()

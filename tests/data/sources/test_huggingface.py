@@ -6,7 +6,7 @@ import pytest
 from datasets.table import embed_table_storage
 from pyarrow import parquet
 
-from dino.core.configuration.prepare import HuggingfaceConfig, PrepareConfig
+from dino.core.configuration.dataset import DatasetConfig, HuggingfaceConfig
 from dino.core.errors import DataError
 from dino.data import parts
 from dino.data.preparation import prepare
@@ -56,7 +56,7 @@ def test_several_processes_read_the_same(tmp_path, image_file, monkeypatch):
     files = [str(image_file(tmp_path / f"{i}.png", seed=i)) for i in range(40)]
     tables = {"train": _table(files, [0, 1] * 20), "test": _table(files[:4], [0, 1] * 2)}
     datasets.DatasetDict(tables).save_to_disk(str(tmp_path / "saved"))
-    config = PrepareConfig(source="huggingface", path=str(tmp_path / "saved"), val_images=4)
+    config = DatasetConfig(source="huggingface", path=str(tmp_path / "saved"), val_images=4)
     monkeypatch.setattr(parts, "IMAGES_PER_PART", 10)
     for cores in (1, 2):
         monkeypatch.setattr(parts, "cores", lambda cores=cores: cores)

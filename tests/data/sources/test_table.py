@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from dino.core.configuration.prepare import ColumnsConfig
+from dino.core.configuration.dataset import ColumnsConfig
 from dino.core.errors import DataError
 from dino.data.decoding import UnreadableImageError
 from dino.data.sources.table import manifest

@@ -46,7 +46,8 @@ def made(projects: Callable[..., Project], tmp_path_factory: pytest.TempPathFact
                 record | {"command": f"dino {stage} --run {run.name}"},
             )
     write_json(
-        project.provenance("prepare"), _record("prepare", {"prepare": parameters.prepare}, 0)
+        project.provenance("prepare", "digits"),
+        _record("prepare", {"datasets": parameters.datasets}, 0),
     )
     used = ("knn", "linear", "attention")
     write_json(
@@ -77,12 +78,12 @@ def _record(stage: str, parameters: dict[str, Any], seed: int | None) -> dict[st
 def write_report(project: Project) -> None:
     """Everything that the stage writes, but the figures and the page."""
     parameters = read_parameters(project.parameters)
-    results = read_results(project, parameters.all_runs())
+    results = read_results(project, parameters)
     summary = summarise(results)
     for table in all_tables(results, summary, parameters):
         write_text(project.results / "tables" / f"{table.name}.csv", table.csv())
         write_text(project.results / "tables" / f"{table.name}.md", table.markdown())
-    write_json(project.results / "provenance.json", read_provenance(project, parameters.all_runs()))
+    write_json(project.results / "provenance.json", read_provenance(project, parameters))
     write_json(project.results / "summary.json", summary)
 
 

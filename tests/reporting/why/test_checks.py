@@ -40,9 +40,11 @@ def test_parameters_that_changed_since_are_named(project: Project) -> None:
     path = project.parameters
     path.write_text(path.read_text().replace("digits}", "digits, seed: 3}") + "knn: {headline: 10}")
     text = said(project, f"{RUN}:knn_top1")
-    assert "params.yaml has changed since: prepare.seed 0 -> 3; knn.headline 20 -> 10" in text
+    assert (
+        "params.yaml has changed since: datasets.digits.seed 0 -> 3; knn.headline 20 -> 10" in text
+    )
     # those of other stages are no concern of a number
-    assert "prepare.seed 0 -> 3\n" in said(project, f"{RUN}:linear_top1")
+    assert "datasets.digits.seed 0 -> 3\n" in said(project, f"{RUN}:linear_top1")
     path.write_text(path.read_text().replace("seed: [1]", "seed: [0]"))
     text = said(project, f"{RUN}:knn_top1")
     assert "expected one of the runs in params.yaml (vit_micro_7-dino-s0, " in text

@@ -29,7 +29,7 @@ def test_a_score_leads_to_its_file_and_everything_that_it_was_made_from(project:
     paths = project.run(RUN)
     for path in (paths.checkpoint, paths.model("teacher") / "model.safetensors"):
         assert f"{sha256_of_file(path)}\n{' ' * 15}{path}: the same" in text
-    assert f"{FINGERPRINT}\n{' ' * 15}data/prepared/dataset.json: the same" in text
+    assert f"{FINGERPRINT}\n{' ' * 15}data/digits/dataset.json: the same" in text
     # only the stages of its chain, in their order
     commands = [line.split()[1] for line in text.splitlines() if line.startswith("dino ")]
     assert commands == ["prepare", "pretrain", "export", "features", "knn"]
@@ -38,7 +38,7 @@ def test_a_score_leads_to_its_file_and_everything_that_it_was_made_from(project:
     assert "AMD, 2 cores, Linux x86_64, host vm" in text
     assert "packages   python 3.11.7, torch 2.14.1" in text
     for parameter in (
-        "prepare.seed: 0",
+        "datasets.digits.seed: 0",
         "pretrain.optimizer.learning_rate: 0.0005",
         "knn.headline: 20",
     ):
@@ -132,15 +132,15 @@ def test_what_covers_everything_names_every_command(project: Project) -> None:
 
 
 def test_a_score_is_named_after_the_stage_that_alone_moves_it(project: Project) -> None:
-    runs = read_parameters(project.parameters).all_runs()
-    before = summarise(read_results(project, runs))["runs"][RUN]
+    parameters = read_parameters(project.parameters)
+    before = summarise(read_results(project, parameters))["runs"][RUN]
     for stage in PER_RUN:
         path = project.run(RUN).result(stage)
         if not path.is_file():
             continue
         text = path.read_text()
         write_json(path, _halved(json.loads(text)))
-        after = summarise(read_results(project, runs))["runs"][RUN]
+        after = summarise(read_results(project, parameters))["runs"][RUN]
         write_text(path, text)
         moved = {name for name in before if before[name] != after[name]}
         assert moved == {name for name in before if stage_of(name) == stage}

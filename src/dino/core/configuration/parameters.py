@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from dino.core.configuration.architecture import ArchitectureConfig
 from dino.core.configuration.attention import AttentionConfig
 from dino.core.configuration.class_map import ClassMapConfig
+from dino.core.configuration.dataset import DatasetConfig
 from dino.core.configuration.features import FeaturesConfig
 from dino.core.configuration.finetune import FinetuneConfig
 from dino.core.configuration.knn import KnnConfig
@@ -18,11 +19,11 @@ from dino.core.configuration.linear import LinearConfig
 from dino.core.configuration.linear_paper import LinearPaperConfig
 from dino.core.configuration.low_shot import LowShotConfig
 from dino.core.configuration.number import Seed
-from dino.core.configuration.prepare import PrepareConfig
 from dino.core.configuration.pretrain import PretrainConfig
 from dino.core.configuration.robustness import RobustnessConfig
 from dino.core.configuration.section import parse, section
 from dino.core.errors import ConfigurationError
+from dino.core.stages import PER_DATASET
 from dino.core.yaml_file import read_yaml
 
 _NAME = re.compile(r"[A-Za-z0-9_]+")
@@ -70,7 +71,10 @@ class Parameters:
         default_factory=lambda: dict[str, dict[str, Any]](dino={})
     )
     """Name: what differs from the section `pretrain`, in the same nesting."""
-    prepare: PrepareConfig = Field(default_factory=PrepareConfig)
+    datasets: Annotated[dict[str, DatasetConfig], Field(min_length=1)] = Field(
+        default_factory=lambda: {"fashion_mnist": DatasetConfig()}
+    )
+    """Name: where the images come from. The name is that of a folder below data/."""
     pretrain: PretrainConfig = Field(default_factory=PretrainConfig)
     features: FeaturesConfig = Field(default_factory=FeaturesConfig)
     knn: KnnConfig = Field(default_factory=KnnConfig)
@@ -104,6 +108,23 @@ class Parameters:
                     raise ConfigurationError(
                         f"runs.{kind}: expected letters, digits and _, got {name}"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _datasets_are_known(self) -> Self:
+        for name in self.datasets:
+            if not _NAME.fullmatch(name):
+                raise ConfigurationError(f"datasets: expected letters, digits and _, got {name}")
+        asked = self.pretrain.dataset
+        if asked not in self.datasets and not (asked is None and len(self.datasets) == 1):
+            known, got = ", ".join(self.datasets), "null" if asked is None else asked
+            raise ConfigurationError(f"pretrain.dataset: expected one of {known}, got {got}")
+        for variant, values in self.variants.items():
+            if "dataset" in values:
+                raise ConfigurationError(
+                    f"variants.{variant}.dataset: expected nothing, since all runs of a project "
+                    "are trained on one data set; remove it"
+                )
         return self
 
     @model_validator(mode="after")
@@ -150,6 +171,24 @@ class Parameters:
     def enabled(self, stage: str) -> bool:
         """Whether `stage` has something to compute: false where its section switches it off."""
         return bool(getattr(getattr(self, stage, None), "enabled", True))
+
+    @property
+    def trained_on(self) -> str:
+        """The name of the data set that every run is trained on."""
+        return self.pretrain.dataset or next(iter(self.datasets))
+
+    def dataset_of(self, stage: str) -> str | None:
+        """The data set that `stage` was executed for; None for a stage that is executed once."""
+        return self.trained_on if stage in PER_DATASET else None
+
+    def dataset_named(self, name: str) -> DatasetConfig:
+        """The section of the data set that is called `name`."""
+        if name not in self.datasets:
+            known = ", ".join(self.datasets)
+            raise ConfigurationError(
+                f"--dataset: expected one of the data sets in params.yaml ({known}), got {name}"
+            )
+        return self.datasets[name]
 
     def all_runs(self) -> tuple[Run, ...]:
         """Every run of the matrix, in the order of params.yaml."""
@@ -202,6 +241,11 @@ def read_parameters(path: Path) -> Parameters:
     values = read_yaml(path, hint="run the command from the project's root")
     if not isinstance(values, dict):
         raise ConfigurationError(f"{path}: expected sections such as 'pretrain:', found none")
+    if "prepare" in values:
+        raise ConfigurationError(
+            f"{path.name}.prepare: a data set has a name now; write its lines below "
+            "`datasets: {NAME: ...}`, with a name of yours, and `dataset: NAME` in pretrain"
+        )
     try:
         return parse(Parameters, values, where="")
     except ConfigurationError as error:

@@ -168,6 +168,8 @@ class MonitorConfig:
 class PretrainConfig:
     """DINO pretraining."""
 
+    dataset: str | None = None
+    """The data set trained on, a name in `datasets`; null: the only one."""
     epochs: PositiveInt = 100
     batch_size: PositiveInt = 512
     """Images in one optimizer step over all devices (the reference: 8 GPUs of 64)."""

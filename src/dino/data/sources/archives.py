@@ -76,7 +76,7 @@ def located(
         if not (source / archive.name).is_file():
             raise DataError(
                 f"{source}: expected {title}'s {member} there, or the archive {archive.name}, "
-                "found neither; correct prepare.path in params.yaml"
+                "found neither; correct path in params.yaml"
             )
     folder = downloads / "unpacked" / archives[0].md5
     for archive in archives:
@@ -159,7 +159,7 @@ def _fetch(archive: Archive, folder: Path, title: str) -> None:
     if archive.url is None:
         raise DataError(
             f"{title} cannot be downloaded without asking its publisher for {archive.name}; "
-            "set prepare.path in params.yaml to a folder with it"
+            "set path in params.yaml to a folder with it"
         )
     from torchvision.datasets.utils import download_url
 
@@ -172,7 +172,7 @@ def _fetch(archive: Archive, folder: Path, title: str) -> None:
         (folder / archive.name).unlink(missing_ok=True)
         reason = " ".join(str(error).split())[:200]
         raise DataError(
-            f"{title}: {archive.url} could not be fetched ({reason}); set prepare.path in "
+            f"{title}: {archive.url} could not be fetched ({reason}); set path in "
             f"params.yaml to a folder with {archive.name}"
         ) from None
     finally:

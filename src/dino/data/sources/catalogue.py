@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from dino.core.configuration.prepare import PrepareConfig
+from dino.core.configuration.dataset import DatasetConfig
 from dino.core.errors import DataError
 from dino.data.source import Source
 from dino.data.sources.archives import is_archive, unpacked
@@ -29,7 +29,7 @@ LISTED = ("digits", "folder", "class_folders", "manifest")
 """Sources that are files below a folder, or come with a package."""
 
 
-def open_source(config: PrepareConfig, downloads: Path) -> Source:
+def open_source(config: DatasetConfig, downloads: Path) -> Source:
     """The source that params.yaml names; raises `DataError` when its files are not there.
 
     What has to be fetched or unpacked is kept below `downloads`.
@@ -39,11 +39,11 @@ def open_source(config: PrepareConfig, downloads: Path) -> Source:
     except OSError as error:
         raise DataError(
             f"{error.filename or config.path}: cannot be read ({error.strerror or error}); check "
-            "prepare.path in params.yaml and the permissions there"
+            "path in params.yaml and the permissions there"
         ) from None
 
 
-def listed_source(config: PrepareConfig, downloads: Path) -> Source | None:
+def listed_source(config: DatasetConfig, downloads: Path) -> Source | None:
     """The source as far as listing files tells, which takes seconds for a million.
 
     None where something has to be fetched, unpacked or loaded first. What is wrong with the path
@@ -60,14 +60,14 @@ def listed_source(config: PrepareConfig, downloads: Path) -> Source | None:
     return None
 
 
-def _path(config: PrepareConfig) -> Path | None:
+def _path(config: DatasetConfig) -> Path | None:
     path = None if config.path is None else Path(config.path)
     if path is not None and not path.exists():
-        raise DataError(f"prepare.path: {path} does not exist; correct it in params.yaml")
+        raise DataError(f"path: {path} does not exist; correct it in params.yaml")
     return path
 
 
-def _opened(config: PrepareConfig, downloads: Path) -> Source:
+def _opened(config: DatasetConfig, downloads: Path) -> Source:
     path = _path(config)
     if config.source == "digits":
         return digits()

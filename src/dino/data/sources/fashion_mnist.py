@@ -99,8 +99,8 @@ def _find(downloads: Path) -> Path:
             return folder
         tried.append(f"{name}: not there")
     raise DataError(
-        f"Fashion-MNIST was not found; tried {'; '.join(tried)}. Set prepare.path in params.yaml "
-        "to a folder with its four ubyte files, or prepare.source: digits, which needs nothing"
+        f"Fashion-MNIST was not found; tried {'; '.join(tried)}. Set path in params.yaml "
+        "to a folder with its four ubyte files, or source: digits, which needs nothing"
     )
 
 
@@ -161,7 +161,7 @@ def _verified(folder: Path, name: str) -> bytes:
     if path is None:
         raise DataError(
             f"{folder}: expected Fashion-MNIST's {name} or {name}.gz there, found neither; "
-            "correct prepare.path in params.yaml or set it to null"
+            "correct path in params.yaml or set it to null"
         )
     try:
         content = path.read_bytes()

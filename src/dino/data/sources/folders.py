@@ -50,7 +50,7 @@ def class_folders(
     if not folders:
         raise DataError(
             f"{root}: expected a folder of images for each class, found none; "
-            "correct prepare.path, or set prepare.source to folder for unlabelled images"
+            "correct path, or set source to folder for unlabelled images"
         )
     label = {name: index for index, name in enumerate(folders)}
 
@@ -77,7 +77,7 @@ def _paths(root: Path, split_folders: Mapping[str, str]) -> dict[str, list[str]]
 def _split_folders(root: Path) -> dict[str, str]:
     """The folders of splits in `root`; none where one of these names is but one class of many."""
     if not root.is_dir():
-        raise DataError(f"{root}: expected a folder of images; correct prepare.path in params.yaml")
+        raise DataError(f"{root}: expected a folder of images; correct path in params.yaml")
     inside = sorted(path.name for path in root.iterdir() if path.is_dir() and path.name[0] != ".")
     called = {name: split for name in inside if (split := split_called(name)) is not None}
     others = [name for name in inside if name not in called]
@@ -93,7 +93,7 @@ def _split_folders(root: Path) -> dict[str, str]:
         )
     if "train" not in called.values():
         raise DataError(
-            f"{root}: expected train/ beside {found}, found none; add it, or set prepare.path to "
+            f"{root}: expected train/ beside {found}, found none; add it, or set path to "
             "the folder that holds the images"
         )
     return {split: name for name, split in called.items()}
@@ -114,7 +114,7 @@ def _check_splits_are_outermost(root: Path, paths: Iterable[str], depth: int) ->
             raise DataError(
                 f"{root}: expected splits that hold classes, such as train/CLASS, found "
                 f"{' and '.join(sorted(splits.values()))} inside {outer}; move them, or correct "
-                "prepare.path"
+                "path"
             )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dino.core.configuration.prepare import HuggingfaceConfig
+from dino.core.configuration.dataset import HuggingfaceConfig
 from dino.core.errors import DataError
 from dino.data.decoding import UnreadableImageError
 from dino.data.source import Source, SourceImage, SourceSplit
@@ -62,7 +62,7 @@ def _loaded(path: Path | None, config: HuggingfaceConfig, downloads: Path) -> An
         reason = " ".join(str(error).split())[:200]
         raise DataError(
             f"{path or config.name}: Hugging Face's datasets cannot load it ({reason}); correct "
-            "prepare.huggingface, or set prepare.path in params.yaml to a folder with its files"
+            "huggingface, or set path in params.yaml to a folder with its files"
         ) from None
 
 
@@ -87,7 +87,7 @@ def _split(splits: Any, name: str, config: HuggingfaceConfig, title: str) -> Sou
     if name not in splits:
         raise DataError(
             f"{title}: expected a split {name!r}, found {', '.join(splits)}; correct "
-            "prepare.huggingface's train_split, val_split and test_split (null: hold some out)"
+            "huggingface's train_split, val_split and test_split (null: hold some out)"
         )
     split: Dataset = splits[name]
     version = str(split._fingerprint)
@@ -172,5 +172,5 @@ def _check_column(split: "Dataset", column: str, title: str) -> None:
     if column not in split.column_names:
         raise DataError(
             f"{title}: expected a column {column!r}, found {', '.join(split.column_names)}; "
-            "correct prepare.huggingface's image_column, label_column and mask_column"
+            "correct huggingface's image_column, label_column and mask_column"
         )

@@ -40,7 +40,7 @@ def imagenet(path: Path, downloads: Path) -> Source:
         if not (root / split).is_dir():
             raise DataError(
                 f"{path}: expected ImageNet's {split}/ there, or {TRAIN}, {VAL} and {DEVKIT}; "
-                "correct prepare.path in params.yaml"
+                "correct path in params.yaml"
             )
     source = class_folders(root, split_folders=SPLITS)
     if any(child.is_dir() for child in (root / "val").iterdir()):

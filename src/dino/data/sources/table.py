@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dino.core.configuration.prepare import ColumnsConfig
+from dino.core.configuration.dataset import ColumnsConfig
 from dino.core.errors import DataError
 from dino.data.source import Source
 from dino.data.sources.files import ImageFile, split_of_files
@@ -28,7 +28,7 @@ def manifest(path: Path, columns: ColumnsConfig) -> Source:
     if columns.path not in table:
         raise DataError(
             f"{path}: expected a column {columns.path!r} with the images' files, found "
-            f"{', '.join(map(str, table.columns)) or 'none'}; correct prepare.columns"
+            f"{', '.join(map(str, table.columns)) or 'none'}; correct columns"
         )
     paths = table[columns.path]
     if paths.isna().any():
@@ -106,7 +106,7 @@ def _table(path: Path) -> pd.DataFrame:
                 encoding="utf-8-sig",
             )
     except FileNotFoundError:
-        raise DataError(f"{path}: not found; correct prepare.path in params.yaml") from None
+        raise DataError(f"{path}: not found; correct path in params.yaml") from None
     except (OSError, ValueError, pd.errors.ParserError) as error:
         reason = " ".join(str(error).split())
         raise DataError(

@@ -30,7 +30,7 @@ def findings(evidence: Evidence, run: str | None, chain: Chain) -> tuple[Checked
 
 def _findings(evidence: Evidence, run: str | None, chain: Chain) -> Iterable[Checked | None]:
     data = _agreed("data", {stage: record.get("data") for stage, record in chain.items()})
-    description = evidence.project.data / "dataset.json"
+    description = evidence.project.data(evidence.dataset or "") / "dataset.json"
     yield _compare(
         evidence, data, description, lambda path: str(read_json(path).get("fingerprint"))
     )
@@ -84,7 +84,12 @@ def _compare(
 def changed_parameters(
     evidence: Evidence, run: str | None, recorded: Flat
 ) -> dict[str, tuple[Any, Any]] | str:
-    """Name: the value of then and that of now; or why they cannot be compared."""
+    """Name: the value of then and that of now; or why they cannot be compared.
+
+    A record's params.yaml was kept with its results, and does not change.
+    """
+    if not evidence.of_this_project:
+        return {}
     if not evidence.parameters.is_file():
         return f"{evidence.parameters}: absent"
     try:

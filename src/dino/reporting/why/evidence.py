@@ -9,6 +9,7 @@ from dino.core.artifacts import read_json
 from dino.core.errors import DinoError
 from dino.core.paths import Project
 from dino.core.stages import STAGES, ancestors
+from dino.core.yaml_file import read_yaml
 
 Record = dict[str, Any]
 """A stage's provenance."""
@@ -43,6 +44,15 @@ class Evidence:
             expected = "expected what `dino report` writes"
             raise DinoError(f"{path}: {expected}, and found no {missing[0]}; run it")
         return content
+
+    @cached_property
+    def dataset(self) -> str | None:
+        """The name of the data set trained on; None in a record from before they had names."""
+        values = read_yaml(self.parameters) if self.parameters.is_file() else None
+        if not isinstance(values, dict) or not values.get("datasets"):
+            return None
+        named = (values.get("pretrain") or {}).get("dataset")
+        return str(named or next(iter(values["datasets"])))
 
     @cached_property
     def _provenance(self) -> dict[str, Any]:
@@ -98,8 +108,9 @@ class Evidence:
 
     def _beside(self, stage: str, run: str | None) -> Record | None:
         below = self.folder if run is None else self.folder / "runs" / run
-        path = below / "provenance" / f"{stage}.json"
-        return read_json(path) if path.is_file() else None
+        names = [f"{stage}.json", f"{stage}/{self.dataset}.json"]
+        paths = [below / "provenance" / name for name in names]
+        return next((read_json(path) for path in paths if path.is_file()), None)
 
 
 def group_of(run: str) -> str:

@@ -110,6 +110,8 @@ def _file(evidence: Evidence, parts: tuple[str, ...], inside: str) -> Origin:
             return origin_of_whole(evidence, path)
         case ("summary.json",):
             return origin_of_key(evidence, tuple(inside.split(".")) if inside else ())
+        case ("provenance", shared, _) if shared in SHARED:
+            return _in_file(path, Source(stage=shared), inside)
         case ("runs", run, *below):
             stage = stage_of(name)
             if stage is not None:

@@ -1,4 +1,4 @@
-"""Which images a project trains on and how they are split and stored."""
+"""A data set: where its images come from, and how they are split and stored."""
 
 from typing import Annotated, Literal, Self
 
@@ -28,10 +28,10 @@ NEED_PATH = ("folder", "class_folders", "manifest", "imagenet")
 
 @section
 class HuggingfaceConfig:
-    """An image data set in Hugging Face's formats: from the hub, or below `prepare.path`."""
+    """An image data set in Hugging Face's formats: from the hub, or below `path`."""
 
     name: str | None = None
-    """On the hub, such as uoft-cs/cifar10; not used where `prepare.path` is a folder of it."""
+    """On the hub, such as uoft-cs/cifar10; not used where `path` is a folder of it."""
     subset: str | None = None
     """Where the data set has several configurations."""
     revision: str | None = None
@@ -63,7 +63,7 @@ class ColumnsConfig:
 
 
 @section
-class PrepareConfig:
+class DatasetConfig:
     """The source of the images, the splits, and how images are stored."""
 
     source: SourceName = "fashion_mnist"
