@@ -56,7 +56,8 @@ def test_the_sources_are_those_that_the_import_graph_names(stage, entries):
     found = module._sources(entries)
     assert set(found) == expected
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    assert {f"src/{name.replace('.', '/')}.py" for name in found} <= set(stages[stage]["deps"])
+    deps = stages[stage].get("do", stages[stage])["deps"]
+    assert {f"src/{name.replace('.', '/')}.py" for name in found} <= set(deps)
 
 
 def test_a_process_that_has_loaded_nothing_has_the_same_fingerprint():

@@ -50,7 +50,7 @@ def test_an_unknown_key_is_named():
         ("attention.masses", [0.6, 1.0]),
         ("attention.masses", [0.6, 0.6]),
         ("attention.objects", "instances"),
-        ("datasets.images.source", "imagenet22k"),
+        ("datasets.fashion.source", "imagenet22k"),
         ("pretrain.loss.warmup_teacher_temperature_epochs", 99),
         ("knn.headline", 7),
         ("finetune.layer_decay", 1.5),
@@ -206,3 +206,36 @@ def test_crops_do_not_concern_an_architecture_that_is_not_trained() -> None:
 )
 def test_a_source_that_lacks_something_is_refused(values, message):
     assert message in _refusal({**_values(), "datasets": {"images": values}})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"datasets": {"a/b": {}}}, "datasets: expected letters, digits and _, got a/b"),
+        ({"datasets": {}}, "datasets: Dictionary should have at least 1 item"),
+        (
+            {"datasets": {"one": {}, "two": {}}, "pretrain": {}},
+            "pretrain.dataset: expected one of one, two, got null",
+        ),
+        (
+            {"datasets": {"one": {}}, "pretrain": {"dataset": "two"}},
+            "pretrain.dataset: expected one of one, got two",
+        ),
+        ({"variants": {"dino": {}, "v": {"dataset": "x"}}}, "variants.v.dataset: expected nothing"),
+    ],
+)
+def test_the_data_set_trained_on_is_one_of_the_named(changes, message):
+    assert message in _refusal({**_values(), **changes})
+
+
+def test_of_a_single_data_set_the_name_may_be_left_out():
+    values = _values()
+    del values["pretrain"]["dataset"]
+    values["datasets"] = {"photos": {}}
+    assert parse(Parameters, values, "").trained_on == "photos"
+
+
+def test_a_file_from_before_data_sets_had_names_says_what_to_write(tmp_path):
+    (tmp_path / "params.yaml").write_text("prepare: {source: digits}\n")
+    with pytest.raises(ConfigurationError, match=r"below `datasets: \{NAME: \.\.\.\}`"):
+        read_parameters(tmp_path / "params.yaml")

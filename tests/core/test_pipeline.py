@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dino.core.errors import ConfigurationError
-from dino.core.pipeline import Step, read_pipeline
+from dino.core.pipeline import Step, Target, read_pipeline, read_step
 
 PARAMETERS = """
 runs: {architecture: [small, large], seed: [0, 7]}
@@ -83,3 +83,48 @@ def test_missing_pipeline_is_named(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(PARAMETERS)
     with pytest.raises(ConfigurationError, match=r"dvc\.yaml: not found; run from"):
         read_pipeline(tmp_path)
+
+
+DATASETS = """
+stages:
+  prepare:
+    foreach: ${datasets}
+    do:
+      cmd: dino prepare --dataset ${key}
+      params: ["datasets.${key}"]
+      deps: [src/prepare.py]
+      outs: ["data/${key}/dataset.json"]
+  train:
+    cmd: dino train
+    params: [train]
+    deps: [src/train.py, "data/${train.dataset}/dataset.json"]
+    outs: [weights]
+"""
+
+
+def _of_datasets(root: Path, train: str) -> tuple[Step, ...]:
+    (root / "params.yaml").write_text(f"datasets: {{a: {{n: 1}}, b: {{n: 2}}}}\ntrain: {train}\n")
+    (root / "dvc.yaml").write_text(DATASETS)
+    return read_pipeline(root)
+
+
+def test_only_data_sets_that_a_step_reads_are_prepared(tmp_path: Path) -> None:
+    prepare, train = _of_datasets(tmp_path, "{dataset: b}")
+    assert prepare.name == "prepare@b"
+    assert prepare.target == Target("prepare", None, "b")
+    assert prepare.parameters == {"datasets.b": {"n": 2}}
+    assert train.inputs == prepare.outputs == ("data/b/dataset.json",)
+    # whoever names another one may have it all the same
+    other = read_step(tmp_path, Target("prepare", None, "a"))
+    assert other.command == "dino prepare --dataset a"
+
+
+def test_a_step_that_is_unknown_is_answered_with_the_known_ones(tmp_path: Path) -> None:
+    _of_datasets(tmp_path, "{dataset: b}")
+    with pytest.raises(ConfigurationError, match=r"`dino prepare --dataset a`, .*--dataset b`"):
+        read_step(tmp_path, Target("prepare", None, "c"))
+
+
+def test_a_key_that_dvc_yaml_asks_for_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"params\.yaml: train\.dataset: "):
+        _of_datasets(tmp_path, "{}")

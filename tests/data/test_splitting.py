@@ -76,7 +76,7 @@ def test_labelled_images_are_held_out_where_there_are_some():
 @pytest.mark.parametrize(
     ("source", "changes", "message"),
     [
-        (_source([0, 1]), {}, r"prepare\.test_images: digits has no test split here"),
+        (_source([0, 1]), {}, r"test_images: digits has no test split here"),
         (_source([0, 1], [0]), {"test_images": 1}, "expected null, since this source has a test"),
         (_source([0, 1], [0, 1]), {}, "val_images: expected fewer than the 2 training"),
         (_source([0, 1], []), {"val_images": 1}, "the test split has no image"),
