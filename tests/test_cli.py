@@ -94,7 +94,7 @@ def test_slurm_without_its_settings_is_refused(project, capsys, monkeypatch):
         ("pretrain", "manifest.parquet"),
         ("export", "checkpoint.pth"),
         ("features", "manifest.parquet"),
-        ("knn", "manifest.parquet"),
+        ("knn", "dataset.json"),
         ("attention", "manifest.parquet"),
     ],
 )

@@ -63,6 +63,15 @@ def read_manifest(folder: Path) -> pd.DataFrame:
         ) from None
 
 
+def read_description(folder: Path) -> dict[str, Any]:
+    """What is known of all images together: classes, counts, fingerprint, storage."""
+    path = folder / DESCRIPTION
+    if not path.is_file():
+        raise DataError(f"{path}: not found; run `{_again(folder)}`")
+    description: dict[str, Any] = read_json(path)
+    return description
+
+
 def _again(folder: Path) -> str:
     """The command that makes `folder`."""
     return f"dino prepare --dataset {folder.name}"
@@ -80,7 +89,7 @@ class PreparedDataset:
     def open(cls, folder: Path) -> "PreparedDataset":
         """The data set below `folder`; raises `DataError` when a file is missing or damaged."""
         manifest = read_manifest(folder)
-        dataset = cls(folder=folder, manifest=manifest, description=read_json(folder / DESCRIPTION))
+        dataset = cls(folder=folder, manifest=manifest, description=read_description(folder))
         if len(dataset._images) != len(manifest):
             raise DataError(
                 f"{folder / IMAGES}: expected {len(manifest)} images as in {MANIFEST}, "

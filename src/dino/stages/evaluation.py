@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from dino.core.artifacts import read_json, sha256_of_file
+from dino.core.artifacts import sha256_of_file
 from dino.core.paths import Project
 from dino.core.precision import best_device, resolve_precision
 from dino.core.provenance import Stopwatch
-from dino.data.dataset import DESCRIPTION, PreparedDataset, read_manifest
+from dino.data.dataset import PreparedDataset, read_description, read_manifest
 from dino.features.feature_set import FeatureSet, load_features
 from dino.stages.saving import save_provenance, save_result
 
@@ -52,8 +52,7 @@ class Evaluation:
 
     @cached_property
     def _description(self) -> dict[str, Any]:
-        found: dict[str, Any] = read_json(self._folder / DESCRIPTION)
-        return found
+        return read_description(self._folder)
 
     def network(self, model: str) -> Path:
         """The folder of an exported backbone (`model` is one of MODELS)."""
