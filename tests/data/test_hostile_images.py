@@ -116,7 +116,7 @@ def test_every_image_is_read_right_or_in_quarantine(folder, tmp_path, capsys):
 def test_strict_makes_the_quarantine_an_error_and_loses_nothing(folder, tmp_path):
     work = tmp_path / "work"
     config = _config(folder, strict=True)
-    with pytest.raises(DataError, match=r"prepare\.strict: \d images in quarantine") as caught:
+    with pytest.raises(DataError, match=r"strict: \d images in quarantine") as caught:
         prepare(open_source(config, tmp_path), config, tmp_path / "prepared", work)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "prepared").exists()
@@ -197,7 +197,7 @@ def test_equal_images_in_two_splits_are_leaks(tmp_path, image_file, capsys):
     ]
     assert "2 images that another split holds too" in capsys.readouterr().out
     config = DatasetConfig(source="class_folders", path=str(root), strict=True)
-    with pytest.raises(DataError, match=r"prepare\.strict: 2 images that another split holds"):
+    with pytest.raises(DataError, match=r"strict: 2 images that another split holds"):
         prepare(open_source(config, tmp_path), config, tmp_path / "again")
 
 

@@ -107,7 +107,7 @@ def test_originals_that_vanish_or_change_are_named(config, tmp_path, image_file)
 
 def test_images_that_are_no_files_cannot_be_indexed(tmp_path):
     config = DatasetConfig(source="digits", val_images=200, storage="index")
-    with pytest.raises(DataError, match=r"prepare\.storage: expected copy or pack"):
+    with pytest.raises(DataError, match=r"storage: expected copy or pack"):
         prepare(open_source(config, tmp_path), config, tmp_path)
 
 

@@ -97,6 +97,6 @@ def test_without_a_network_the_error_says_what_to_do(tmp_path, monkeypatch):
 
     monkeypatch.setattr("urllib.request.urlopen", offline)
     archive = Archive(url="https://example.org/a.tar", name="a.tar", md5="0" * 32)
-    with pytest.raises(DataError, match=r"could not be fetched .*set prepare\.path") as caught:
+    with pytest.raises(DataError, match=r"could not be fetched .*set path") as caught:
         located(None, "images", [archive], tmp_path / "downloads", "Things")
     assert "\n" not in str(caught.value)

@@ -31,7 +31,7 @@ def test_unpacked_files_are_read_too(idx_folder, tmp_path):
 
 def test_a_missing_file_is_named(idx_folder, tmp_path):
     (idx_folder / "t10k-labels-idx1-ubyte.gz").unlink()
-    with pytest.raises(DataError, match=r"t10k-labels-idx1-ubyte.*prepare\.path"):
+    with pytest.raises(DataError, match=r"t10k-labels-idx1-ubyte.*path"):
         fashion_mnist(idx_folder, tmp_path)
 
 

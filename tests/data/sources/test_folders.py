@@ -94,7 +94,7 @@ def test_what_is_no_folder_of_classes_is_said(tmp_path, image_file):
     image_file(tmp_path / "1.png")
     with pytest.raises(DataError, match="expected a folder of images for each class"):
         class_folders(tmp_path)
-    with pytest.raises(DataError, match=r"expected a folder of images; correct prepare\.path"):
+    with pytest.raises(DataError, match=r"expected a folder of images; correct path"):
         folder(tmp_path / "1.png")
 
 

@@ -103,7 +103,7 @@ def test_what_is_missing_is_named(tmp_path, files, config, message):
 
 def test_without_a_network_the_error_says_what_to_do(tmp_path):
     config = HuggingfaceConfig(name="nobody/nothing")
-    with pytest.raises(DataError, match=r"set prepare\.path in params\.yaml") as caught:
+    with pytest.raises(DataError, match=r"set path in params\.yaml") as caught:
         huggingface(None, config, tmp_path / "downloads")
     assert "\n" not in str(caught.value)
 

@@ -59,7 +59,7 @@ def test_masks_are_files_too(tmp_path, images):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("file\na.png\n", r"expected a column 'path'.*found file; correct prepare\.columns"),
+        ("file\na.png\n", r"expected a column 'path'.*found file; correct columns"),
         ("path\na.png\na.png\n", "a.png is there more than once"),
         ("path,label\n,x\n", "row 1 has no path"),
         ("path,split\na.png,dev\n", "expected train, val or test in column 'split', got 'dev'"),
