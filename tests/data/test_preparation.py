@@ -85,7 +85,7 @@ def test_an_empty_split_is_named(tmp_path):
 
 
 def test_missing_and_damaged_files_are_named(tmp_path):
-    with pytest.raises(DataError, match=r"manifest\.parquet: not found; run `dino prepare --dataset"):
+    with pytest.raises(DataError, match=r"manifest\.parquet: not found; run `dino prepare --"):
         PreparedDataset.open(tmp_path)
     prepare(digits(), CONFIG, tmp_path)
     images = tmp_path / "images.arrow"
