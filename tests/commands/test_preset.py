@@ -11,6 +11,10 @@ from dino.core.configuration.presets import preset_names, read_preset
 from dino.core.errors import ConfigurationError
 
 ROOT = Path(__file__).parents[2]
+RUNS = """\
+runs: {architecture: [a], variant: [dino], seed: [0]}
+architectures: {a: {timm_name: vit_tiny_patch16_224}}
+"""
 
 
 @pytest.fixture
@@ -42,12 +46,12 @@ def _refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return error
 
 
-def test_preset_becomes_params_yaml_to_the_byte(
+def test_params_yaml_becomes_the_whole_text_of_the_preset(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["preset", "imagenet-vits16-vanilla100"]) == 0
-    preset = project / "presets" / "imagenet-vits16-vanilla100.yaml"
-    assert (project / "params.yaml").read_bytes() == preset.read_bytes()
+    whole = read_preset(project, "imagenet-vits16-vanilla100").text
+    assert (project / "params.yaml").read_text() == whole
     lines = capsys.readouterr().out.splitlines()
     # values that neither file may write stand there too
     assert "-pretrain.crops.local_crops: 3" in lines
@@ -144,7 +148,7 @@ def test_a_damaged_preset_hides_no_other(project: Path, capsys: pytest.CaptureFi
     assert "presets/aaa.yaml: cannot be read as text" in printed.err
 
 
-def test_show_prints_the_file_and_changes_nothing(
+def test_show_prints_the_whole_text_and_changes_nothing(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = (project / "params.yaml").read_text()
@@ -153,12 +157,21 @@ def test_show_prints_the_file_and_changes_nothing(
     assert (project / "params.yaml").read_text() == before
 
 
+def test_values_that_are_not_valid_name_the_presets_file(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = project / "presets" / "cifar10.yaml"
+    path.write_text(path.read_text() + "knn: {neighbors: [1]}\n")
+    error = _refused(capsys, "cifar10")
+    assert "presets/cifar10.yaml: knn.neighbors: unknown key; remove it" in error
+
+
 def test_a_preset_of_ones_own_needs_a_whole_header(project: Path) -> None:
     mine = project / "presets" / "mine.yaml"
     header = "# Mine\n#\n# Source:  me\n# Run:     snakemake\n# Cost:    nothing\n#   much\n"
-    mine.write_text(header + "\nruns: {}\n")
+    mine.write_text(header + "\n" + RUNS)
     with pytest.raises(ConfigurationError, match=r"mine\.yaml: expected a line `# Disk: \.\.\.`"):
         read_preset(project, "mine")
-    mine.write_text(header + "# Disk:    none\n# Expected: all\n\nruns: {}\n")
+    mine.write_text(header + "# Disk:    none\n# Expected: all\n\n" + RUNS)
     assert read_preset(project, "mine").title == "Mine"
     assert read_preset(project, "mine").fields["Cost"] == "nothing\nmuch"

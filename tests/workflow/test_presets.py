@@ -1,4 +1,4 @@
-"""Every preset is a whole params.yaml that both engines can plan; the default is one of them."""
+"""Every preset says what differs from the defaults, and both engines can plan what it makes."""
 
 import json
 import shutil
@@ -12,11 +12,17 @@ from workplace import PER_RUN, ROOT, STAGES, Workplace
 
 from dino.core.configuration.parameters import Parameters, read_parameters
 from dino.core.configuration.presets import preset_names, read_preset
+from dino.core.configuration.section import parse
 from dino.core.pipeline import read_pipeline
 from dino.core.provenance import plain
 
 NAMES = preset_names(ROOT)
 SECTIONS = set(Parameters.__dataclass_fields__)
+LEAST = {
+    "runs": {"architecture": ["vit"], "variant": ["dino"], "seed": [0]},
+    "architectures": {"vit": {"timm_name": "vit_tiny_patch16_224"}},
+    "variants": {"dino": {}},
+}
 LONGEST_COST, LONGEST_TITLE = 28, 90
 IMAGES_OF_A_CLASS = 6000
 """In each of two classes: enough for 10,000 validation images and the largest batch."""
@@ -27,7 +33,7 @@ import json, shutil, sys
 from dvc.repo import Repo
 found = {}
 for name in sys.argv[1:]:
-    shutil.copy(f"presets/{name}.yaml", "params.yaml")
+    shutil.copy(f"whole/{name}.yaml", "params.yaml")
     with Repo(".") as repo:
         stages = [s for s in repo.index.stages if s.addressing != "dvc.yaml"]
         found[name] = {stage.addressing: stage.cmd for stage in stages}
@@ -51,7 +57,7 @@ def plans(sources: Workplace, tmp_path_factory: pytest.TempPathFactory) -> dict[
 
     def plan(name: str) -> dict[str, int]:
         project = sources.copy(folder / name)
-        shutil.copy(ROOT / "presets" / f"{name}.yaml", project.root / "params.yaml")
+        (project.root / "params.yaml").write_text(read_preset(ROOT, name).text)
         parameters = read_parameters(project.root / "params.yaml")
         for key, dataset in parameters.datasets.items():
             if dataset.path is not None:
@@ -71,24 +77,45 @@ def plans(sources: Workplace, tmp_path_factory: pytest.TempPathFactory) -> dict[
 def steps_of_dvc(sources: Workplace, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
     """For each preset, the stages that DVC sees and their commands."""
     project = sources.copy(tmp_path_factory.mktemp("dvc") / "project")
+    (project.root / "whole").mkdir()
+    for name in NAMES:
+        (project.root / "whole" / f"{name}.yaml").write_text(read_preset(ROOT, name).text)
     found: dict[str, dict] = json.loads(project(sys.executable, "-c", STEPS_OF_DVC, *NAMES))
     return found
 
 
 def test_params_yaml_is_fashion_quick() -> None:
-    # cp params.yaml presets/fashion-quick.yaml: it is the default, and every clone begins with it
-    parameters = plain(read_parameters(ROOT / "params.yaml"))
-    assert parameters == plain(read_parameters(ROOT / "presets" / "fashion-quick.yaml"))
+    # dino preset fashion-quick --force: it is the default, and every clone begins with it
     assert (ROOT / "params.yaml").read_text() == read_preset(ROOT, "fashion-quick").text
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_preset_has_every_section_and_a_whole_header(name: str) -> None:
+def test_preset_makes_every_section_and_has_a_whole_header(name: str) -> None:
     preset = read_preset(ROOT, name)
     assert set(yaml.safe_load(preset.text)) == SECTIONS
     assert 0 < len(preset.title) <= LONGEST_TITLE
     assert len(preset.fields["Cost"].splitlines()[0]) <= LONGEST_COST
     assert "snakemake" in preset.fields["Run"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_preset_says_only_what_differs_from_the_defaults(name: str) -> None:
+    written = yaml.safe_load((ROOT / "presets" / f"{name}.yaml").read_text())
+    defaults = plain(parse(Parameters, LEAST, where=""))
+    assert written.get("variants") != {"dino": {}}
+    sections = written.keys() - LEAST.keys() - {"datasets"}
+    assert _equal_values({key: written[key] for key in sections}, defaults) == []
+
+
+def _equal_values(written: dict, defaults: dict, above: str = "") -> list[str]:
+    """The keys of `written` whose values are those of `defaults`, and the empty ones."""
+    equal = []
+    for key, value in written.items():
+        if value == defaults[key] or value == {}:
+            equal.append(f"{above}{key}")
+        elif isinstance(value, dict) and isinstance(defaults[key], dict):
+            equal += _equal_values(value, defaults[key], f"{above}{key}.")
+    return equal
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -110,8 +137,7 @@ def test_dvc_sees_the_steps_of_the_preset(
     name: str, steps_of_dvc: dict[str, dict], sources: Workplace, tmp_path: Path
 ) -> None:
     shutil.copy(sources.root / "dvc.yaml", tmp_path)
-    shutil.copy(ROOT / "presets" / f"{name}.yaml", tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text(read_preset(ROOT, name).text)
     steps = read_pipeline(tmp_path)
     assert {step.name: step.command for step in steps} == steps_of_dvc[name]
-    # an empty section is one that has the defaults, not one that is missing
     assert all(value is not None for step in steps for value in step.parameters.values())

@@ -9,6 +9,8 @@ import yaml
 from PIL import Image
 from workplace import PARAMETERS, PER_RUN, Workplace
 
+from dino.core.configuration.presets import read_preset
+
 SWITCHES = ("linear", "linear_paper", "low_shot", "class_map", "finetune", "robustness")
 PRESET = """# Tiny: two steps on digits
 # Source:   nowhere
@@ -49,7 +51,7 @@ def test_it_has_the_form_of_results_and_names_the_commit(recorded: Workplace) ->
     assert set(stages) == set(PER_RUN)
     assert all(of["git"] == {"commit": commit, "dirty": False} for of in stages.values())
     assert stages["pretrain"]["parameters"]["pretrain"]["batch_size"] == 32
-    assert (record / "params.yaml").read_text() == _preset()
+    assert (record / "params.yaml").read_text() == read_preset(recorded.root, "tiny").text
     environment = json.loads((record / "environment.json").read_text())
     assert environment["hours"]["pretrain"] * 3600 == pytest.approx(
         stages["pretrain"]["wall_seconds"], abs=2

@@ -2,14 +2,18 @@
 
 import difflib
 import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from dino.core.artifacts import write_text
-from dino.core.configuration.parameters import read_parameters
-from dino.core.configuration.presets import FOLDER, preset_names, read_preset
+from dino.core.configuration.parameters import Parameters, read_parameters
+from dino.core.configuration.presets import FOLDER, Preset, preset_names, read_preset
+from dino.core.configuration.section import parse
 from dino.core.errors import ConfigurationError
 from dino.core.provenance import plain
+from dino.core.yaml_file import parse_yaml
 
 PARAMETERS = "params.yaml"
 
@@ -28,7 +32,7 @@ def execute(root: Path, name: str, *, force: bool) -> None:
             f"{PARAMETERS}: has changes that are in no commit and would be lost; commit them, or "
             "give --force"
         )
-    difference = _difference(root, name)
+    difference = _difference(root, preset)
     write_text(path, preset.text)
     if before == preset.text:
         print(f"{PARAMETERS} is {name} already")
@@ -68,9 +72,7 @@ def show_all(root: Path) -> None:
 
 def _would_be_lost(root: Path, text: str) -> bool:
     """Whether neither a commit nor a preset holds `text`, the content of params.yaml."""
-    # their content alone: another one may be damaged
-    wanted = text.encode()
-    if any(wanted == path.read_bytes() for path in (root / FOLDER).glob("*.yaml")):
+    if text in _texts(root):
         return False
     command = ["git", "status", "--porcelain", "--ignored", "--", PARAMETERS]
     try:
@@ -80,15 +82,24 @@ def _would_be_lost(root: Path, text: str) -> bool:
     return done.returncode != 0 or done.stdout != ""
 
 
-def _difference(root: Path, name: str) -> str:
+def _texts(root: Path) -> Iterator[str]:
+    """What each preset that can be read makes of params.yaml."""
+    for name in preset_names(root):
+        # another one may be damaged
+        with suppress(ConfigurationError):
+            yield read_preset(root, name).text
+
+
+def _difference(root: Path, preset: Preset) -> str:
     """How the values of params.yaml, defaults included, differ from those of the preset."""
-    after = _lines(plain(read_parameters(root / FOLDER / f"{name}.yaml")))
+    values = parse_yaml(preset.text, f"{FOLDER}/{preset.name}.yaml")
+    after = _lines(plain(parse(Parameters, values, where="")))
     try:
         before = _lines(plain(read_parameters(root / PARAMETERS)))
     except ConfigurationError as error:
         return f"no difference can be shown: {error}"
     lines = difflib.unified_diff(
-        before, after, PARAMETERS, f"{FOLDER}/{name}.yaml", n=0, lineterm=""
+        before, after, PARAMETERS, f"{FOLDER}/{preset.name}.yaml", n=0, lineterm=""
     )
     # numbers of lines mean nothing where each line names its value
     changes = [line for line in lines if not line.startswith("@@")]

@@ -55,13 +55,18 @@ def read_yaml(path: Path, hint: str = "run from the project's root") -> Any:
 
 def parse_yaml(text: str, where: str) -> Any:
     """The content of `text`, which stands in the file `where`; raises what `read_yaml` raises."""
+    return parse_yaml_nodes(text, where)[0]
+
+
+def parse_yaml_nodes(text: str, where: str) -> tuple[Any, yaml.Node | None]:
+    """The content of `text`, and its nodes with the lines that they stand in."""
     reader = _Reader(text)
     try:
         root = reader.get_single_node()
         if root is None:
-            return None
+            return None, None
         _ensure_read_alike(root, where, "")
-        return reader.construct_document(root)
+        return reader.construct_document(root), root
     # ValueError: a number of thousands of digits
     except (yaml.YAMLError, ValueError) as error:
         reason = " ".join(str(error).split())

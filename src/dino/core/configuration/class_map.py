@@ -25,7 +25,7 @@ class ClassMapConfig:
     split: Literal["train", "val", "test"] = "test"
     components: PositiveInt = 30
     """Of the PCA before t-SNE; at most one fewer than there are classes."""
-    perplexity: PositiveFloat = 20
+    perplexity: PositiveFloat = 20.0
     """Of t-SNE; at most a third of the other classes."""
     superclasses: dict[str, Classes] | None = None
     """Name: its classes. Together all classes of the data set, each once; null: no comparison."""

@@ -1,12 +1,12 @@
-"""The presets: whole params.yaml files of known experiments, each with a header that says what."""
+"""The presets: known experiments, each a file of what differs from the defaults and a header."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from dino.core.configuration.whole_file import whole_text
 from dino.core.errors import ConfigurationError
-from dino.core.yaml_file import parse_yaml
 
 FOLDER = "presets"
 FIELDS = ("Source", "Run", "Cost", "Disk", "Expected")
@@ -22,7 +22,7 @@ class Preset:
 
     name: str
     text: str
-    """The whole file, which params.yaml becomes."""
+    """The whole params.yaml: every section and value, with the comments of the preset's file."""
     title: str
     """The header's first line."""
     fields: Mapping[str, str]
@@ -42,8 +42,8 @@ def preset_names(root: Path) -> tuple[str, ...]:
 def read_preset(root: Path, name: str) -> Preset:
     """The preset that is called `name`.
 
-    Raises `ConfigurationError` for an unknown name, for a header that lacks a field, and for what
-    `parse_yaml` refuses.
+    Raises `ConfigurationError` for an unknown name, for a header that lacks a field, and for
+    values that are not valid.
     """
     names = preset_names(root)
     if name not in names:
@@ -53,14 +53,14 @@ def read_preset(root: Path, name: str) -> Preset:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: cannot be read as text ({error})") from None
-    parse_yaml(text, str(path))
+    whole = whole_text(text, str(path))
     title, fields = _header(text)
     missing = [field for field in FIELDS if field not in fields]
     if missing:
         raise ConfigurationError(
             f"{path}: expected a line `# {missing[0]}: ...` in the comment at its head"
         )
-    return Preset(name=name, text=text, title=title, fields=fields)
+    return Preset(name=name, text=whole, title=title, fields=fields)
 
 
 def _header(text: str) -> tuple[str, dict[str, str]]:

@@ -102,7 +102,7 @@ class OptimizerConfig:
     """For a batch of 256 images; scaled linearly with the global batch."""
     min_learning_rate: NonNegativeFloat = 1e-6
     """Not scaled with the batch."""
-    warmup_epochs: NonNegativeFloat = 10
+    warmup_epochs: NonNegativeFloat = 10.0
     weight_decay: NonNegativeFloat = 0.04
     final_weight_decay: NonNegativeFloat = 0.4
     clip_norm: NonNegativeFloat = 3.0
@@ -141,7 +141,7 @@ class TeacherConfig:
 class CheckpointsConfig:
     """What an interrupted training continues from. Changes nothing that is computed."""
 
-    minutes: PositiveFloat = 2
+    minutes: PositiveFloat = 2.0
     """Time between two checkpoints: what is lost, at most, when a machine dies."""
     keep: Annotated[int, Strict(), Field(ge=2, le=1000)] = 2
     """How many of the newest are kept: with a damaged one, the one before it is used."""
@@ -154,7 +154,7 @@ class MonitorConfig:
     """What counts as a collapse and what is done about it."""
 
     on_collapse: Literal["warn", "stop", "ignore"] = "warn"
-    after_epochs: NonNegativeFloat = 1
+    after_epochs: NonNegativeFloat = 1.0
     """Nothing is judged before: every training starts near the uniform distribution."""
     patience_steps: PositiveInt = 200
     """For how long a collapse must show."""
