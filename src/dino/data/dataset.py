@@ -21,6 +21,7 @@ from PIL import Image
 
 from dino.core.artifacts import read_json
 from dino.core.errors import DataError
+from dino.data.annotations import COLUMNS, Annotations, annotations_of
 from dino.data.decoding import UnreadableImageError, decoded, decoded_mask
 
 Split = Literal["train", "val", "test"]
@@ -49,7 +50,8 @@ def check_labelled(split: Split, labels: Int64[np.ndarray, " images"]) -> None:
 
 def read_manifest(folder: Path) -> pd.DataFrame:
     """One row an image: id, split, label, class_name, width_px, height_px, channels, sha256,
-    has_mask; and path where the originals are indexed. The row number is the image's index in
+    has_mask; path where the originals are indexed, and the columns of `dino.data.annotations` that
+    the source has. The row number is the image's index in
     every other file.
     """
     path = folder / MANIFEST
@@ -194,6 +196,12 @@ class PreparedDataset:
         mask = decoded_mask(memoryview(encoded.as_buffer()))
         pixels = np.asarray(mask)
         return pixels.astype(np.uint8) if mask.mode == "1" else pixels
+
+    def annotations(self, index: int) -> Annotations:
+        """The image's boxes, place in a video and matches, as far as the source has them."""
+        return annotations_of(
+            {name: self.manifest[name][index] for name in COLUMNS if name in self.manifest}
+        )
 
     @cached_property
     def _originals(self) -> tuple[np.ndarray, np.ndarray] | None:

@@ -8,6 +8,7 @@ from typing import Any
 from PIL import Image
 
 from dino.core.configuration.dataset import DatasetConfig
+from dino.data.annotations import Annotations
 from dino.data.decoding import UnreadableImageError, decoded, decoded_mask
 from dino.data.source import SourceImage, png
 from dino.data.splitting import Assignment
@@ -50,13 +51,16 @@ def examine(
                 f"{config.min_side_px}"
             )
         mask = _checked_mask(item, image)
+        annotations = _checked_annotations(item, image)
     except (OSError, UnreadableImageError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return Rejected(id=source.ids[position], split=assignment.split, reason=reason)
     pixels = hashlib.sha256(f"{image.mode} {image.size}".encode() + image.tobytes()).hexdigest()
     encoded: bytes | None = item.encoded
     if config.storage == "pack":
+        size_px = image.size
         image, encoded, mask = _packed(image, mask, config)
+        annotations = annotations.resized(image.width / size_px[0], image.height / size_px[1])
     elif config.storage == "index":
         encoded = None
     label = int(source.labels[position])
@@ -70,6 +74,7 @@ def examine(
         "channels": len(image.mode),
         "sha256": item.sha256,
         "has_mask": mask is not None,
+        **annotations.columns(),
     }
     if config.storage == "index":
         assert source.paths is not None, "was checked before"
@@ -86,6 +91,16 @@ def _checked_mask(item: SourceImage, image: Image.Image) -> bytes | None:
                 f"{image.width} by {image.height}"
             )
     return item.mask
+
+
+def _checked_annotations(item: SourceImage, image: Image.Image) -> Annotations:
+    size_px = item.annotations.size_px
+    if size_px not in (None, image.size):
+        raise UnreadableImageError(
+            f"its boxes are of an image of {size_px[0]} by {size_px[1]} pixels, the image has "
+            f"{image.width} by {image.height}"
+        )
+    return item.annotations
 
 
 def _packed(

@@ -20,6 +20,7 @@ from dino.core.configuration.dataset import DatasetConfig
 from dino.core.errors import DataError
 from dino.core.file_names import on_one_line
 from dino.core.provenance import plain
+from dino.data.annotations import COLUMNS
 from dino.data.dataset import DESCRIPTION, IMAGES, IMAGES_SCHEMA, LEAKS, MANIFEST, QUARANTINE, Split
 from dino.data.examination import Rejected
 from dino.data.parts import PartFiles, make_missing
@@ -60,7 +61,8 @@ def prepare(
         print(f"prepare: {text}; see quarantine.csv and leaks.csv in {where}", flush=True)
     _store(folder / IMAGES, parts)
     with replacing(folder / MANIFEST) as temporary:
-        manifest.drop(columns="pixels_sha256").to_parquet(temporary, index=False)
+        rows = manifest.drop(columns="pixels_sha256")
+        rows.to_parquet(temporary, index=False, schema=_schema(rows))
     _report(folder, rejected, leaks)
     description = _describe(source, config, manifest)
     description |= {"quarantined": len(rejected), "leaks": len(leaks)}
@@ -177,6 +179,17 @@ def _store(path: Path, parts: PartFiles) -> None:
                 writer.write_batch(images)
 
 
+def _schema(rows: pd.DataFrame) -> pa.Schema | None:
+    """The types of the manifest's columns where rows alone do not tell them: of annotations."""
+    typed = [name for name in COLUMNS if name in rows]
+    if not typed:
+        return None
+    schema = pa.Schema.from_pandas(rows.drop(columns=typed), preserve_index=False)
+    for name in typed:
+        schema = schema.append(pa.field(name, COLUMNS[name]))
+    return schema.remove_metadata()
+
+
 def _describe(source: Source, config: DatasetConfig, manifest: pd.DataFrame) -> dict[str, Any]:
     identity: list[Any] = [
         list(source.classes),
@@ -191,6 +204,9 @@ def _describe(source: Source, config: DatasetConfig, manifest: pd.DataFrame) -> 
     if config.storage == "index":
         assert source.root is not None, "was checked before"
         description["root"] = str(source.root.resolve())
+    annotated = [name for name in COLUMNS if name in manifest]
+    if annotated:
+        identity.append(json.loads(manifest[annotated].to_json(orient="values")))
     sizes = manifest[["width_px", "height_px"]]
     return description | {
         "source": config.source,

@@ -10,6 +10,10 @@ import numpy as np
 from jaxtyping import Bool, Int64, UInt8
 from PIL import Image
 
+from dino.data.annotations import Annotations
+
+NONE = Annotations()
+
 
 @dataclass(frozen=True, kw_only=True)
 class SourceImage:
@@ -21,6 +25,8 @@ class SourceImage:
     """Of the original file; of the pixels where the source has no files."""
     mask: bytes | None
     """A PNG file: one bit, True on the object, or 8 bits as in `PreparedDataset.objects`."""
+    annotations: Annotations = NONE
+    """What else the source says of it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,9 +20,11 @@ SourceName = Literal[
     "stl10",
     "oxford_iiit_pet",
     "voc2012",
+    "coco",
+    "davis2017",
     "huggingface",
 ]
-NEED_PATH = ("folder", "class_folders", "manifest", "imagenet")
+NEED_PATH = ("folder", "class_folders", "manifest", "imagenet", "coco", "davis2017")
 """Sources that nobody can download without asking."""
 
 
@@ -60,6 +62,20 @@ class ColumnsConfig:
     """train, val or test. May be absent."""
     mask: str = "mask"
     """Files, as `HuggingfaceConfig.mask_column`. May be absent."""
+    boxes: str = "boxes"
+    """Lists of class_name, left_px, top_px, right_px, bottom_px and ignore, as
+    `dino.data.annotations.Box` has them. May be absent, as all that follow.
+    """
+    sequence: str = "sequence"
+    """Names of videos."""
+    frame: str = "frame"
+    """Numbers of frames."""
+    easy: str = "easy"
+    """Lists of files that a query is to find."""
+    hard: str = "hard"
+    """Lists of files that it is to find too, with more effort."""
+    junk: str = "junk"
+    """Lists of files that count for nothing."""
 
 
 @section
@@ -76,6 +92,8 @@ class DatasetConfig:
     columns: ColumnsConfig = Field(default_factory=ColumnsConfig)
     masks: Literal["instances", "classes"] = "instances"
     """What VOC's masks tell apart."""
+    task: Literal["segmentation", "detection"] = "segmentation"
+    """Which of VOC's images: those with masks, or all that have boxes."""
     val_images: PositiveInt = 5000
     """Training images held out, stratified by class, for every choice and the online monitor; not
     used where the source has a validation split of its own.

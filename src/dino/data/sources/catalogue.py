@@ -8,6 +8,8 @@ from dino.core.errors import DataError
 from dino.data.source import Source
 from dino.data.sources.archives import is_archive, unpacked
 from dino.data.sources.arrays import cifar, stl10
+from dino.data.sources.coco import coco
+from dino.data.sources.davis import davis2017
 from dino.data.sources.digits import digits
 from dino.data.sources.fashion_mnist import as_published, fashion_mnist, is_there
 from dino.data.sources.folders import class_folders, folder
@@ -25,6 +27,8 @@ PUBLISHED: Mapping[str, Callable[[Path | None, Path], Source]] = {
     "oxford_iiit_pet": oxford_iiit_pet,
 }
 """Sources that need nothing but a folder, or a folder to download to."""
+FOLDERS: Mapping[str, Callable[[Path], Source]] = {"coco": coco, "davis2017": davis2017}
+"""Published sources that nobody downloads without asking: folders in their layouts."""
 LISTED = ("digits", "folder", "class_folders", "manifest")
 """Sources that are files below a folder, or come with a package."""
 
@@ -72,12 +76,14 @@ def _opened(config: DatasetConfig, downloads: Path) -> Source:
     if config.source == "digits":
         return digits()
     if config.source == "voc2012":
-        return voc2012(path, downloads, config.masks)
+        return voc2012(path, downloads, config.masks, config.task)
     if config.source == "huggingface":
         return huggingface(path, config.huggingface, downloads)
     if config.source in PUBLISHED:
         return PUBLISHED[config.source](path, downloads)
     assert path is not None, "the configuration was validated"
+    if config.source in FOLDERS:
+        return FOLDERS[config.source](path)
     if config.source == "manifest":
         return manifest(path, config.columns)
     if config.source == "imagenet":

@@ -11,8 +11,9 @@ import numpy as np
 
 from dino.core.errors import DataError
 from dino.core.file_names import in_utf8, is_utf8, on_one_line
+from dino.data.annotations import Annotations
 from dino.data.decoding import UnreadableImageError, endings
-from dino.data.source import SourceImage, SourceSplit
+from dino.data.source import NONE, SourceImage, SourceSplit
 
 _NAMED_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".bmp", ".gif")
 _OTHERS_NAMED = 3
@@ -32,6 +33,8 @@ class ImageFile:
     """-1: unlabelled."""
     mask: Callable[[], bytes] | None = None
     """Reads its mask, as in `SourceImage`."""
+    annotations: Callable[[], Annotations] | None = None
+    """Reads what else is said of it; raises `UnreadableImageError` where that is damaged."""
     problem: str | None = None
     """Why it cannot be used whatever it holds."""
 
@@ -50,6 +53,7 @@ def split_of_files(root: Path, files: Sequence[ImageFile]) -> SourceSplit:
             encoded=encoded,
             sha256=hashlib.sha256(encoded).hexdigest(),
             mask=None if file.mask is None else file.mask(),
+            annotations=NONE if file.annotations is None else file.annotations(),
         )
 
     return SourceSplit(

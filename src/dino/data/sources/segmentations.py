@@ -1,14 +1,16 @@
-"""Data sets with true masks: Oxford-IIIT Pet and PASCAL VOC 2012."""
+"""Data sets with true masks: Oxford-IIIT Pet and PASCAL VOC 2012, which has boxes too."""
 
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Literal
+from xml.etree import ElementTree
 
 import numpy as np
 from PIL import Image
 
 from dino.core.errors import DataError
+from dino.data.annotations import Annotations, Box
 from dino.data.decoding import UnreadableImageError, decoded_mask
 from dino.data.source import Source, SourceSplit, png
 from dino.data.sources.archives import Archive, located
@@ -39,7 +41,7 @@ def oxford_iiit_pet(path: Path | None, downloads: Path) -> Source:
 
     def split(name: str) -> SourceSplit:
         files = []
-        for line in _lines(root / "annotations" / f"{name}.txt"):
+        for line in lines_of(root / "annotations" / f"{name}.txt"):
             image, number, *_ = line.split()
             names[int(number) - 1] = image.rsplit("_", 1)[0].replace("_", " ")
             mask = root / "annotations" / "trimaps" / f"{image}.png"
@@ -63,11 +65,15 @@ def oxford_iiit_pet(path: Path | None, downloads: Path) -> Source:
 
 
 def voc2012(
-    path: Path | None, downloads: Path, masks: Literal["instances", "classes"] = "instances"
+    path: Path | None,
+    downloads: Path,
+    masks: Literal["instances", "classes"] = "instances",
+    task: Literal["segmentation", "detection"] = "segmentation",
 ) -> Source:
     """The 1,464 training and 1,449 validation images of the segmentation task; the latter are test.
 
-    An image shows objects of several classes, so that it has no label.
+    Of the detection task they are 5,717 and 5,823, most without a mask. All have boxes. An image
+    shows objects of several classes, so that it has no label.
     """
     from torchvision.datasets.voc import DATASET_YEAR_DICT
 
@@ -81,18 +87,21 @@ def voc2012(
         "PASCAL VOC 2012",
         below=("", "VOC2012", "VOCdevkit/VOC2012"),
     )
-    folder = "SegmentationObject" if masks == "instances" else "SegmentationClass"
+    folder = root / ("SegmentationObject" if masks == "instances" else "SegmentationClass")
+    lists = root / "ImageSets" / ("Segmentation" if task == "segmentation" else "Main")
+
+    def file(image: str) -> ImageFile:
+        mask, boxes = folder / f"{image}.png", root / "Annotations" / f"{image}.xml"
+        has_mask = task == "segmentation" or mask.is_file()
+        return ImageFile(
+            path=f"JPEGImages/{image}.jpg",
+            label=-1,
+            mask=partial(mask_file, mask) if has_mask else None,
+            annotations=partial(boxes_of_voc, boxes) if boxes.is_file() else None,
+        )
 
     def split(name: str) -> SourceSplit:
-        files = [
-            ImageFile(
-                path=f"JPEGImages/{image}.jpg",
-                label=-1,
-                mask=partial(mask_file, root / folder / f"{image}.png"),
-            )
-            for image in _lines(root / "ImageSets" / "Segmentation" / f"{name}.txt")
-        ]
-        return split_of_files(root, files)
+        return split_of_files(root, [file(image) for image in lines_of(lists / f"{name}.txt")])
 
     return Source(
         classes=(),
@@ -101,6 +110,37 @@ def voc2012(
         mask_kind=f"{masks}, void where unsure",
         root=root,
     )
+
+
+def boxes_of_voc(path: Path) -> Annotations:
+    """The boxes in a file of VOC's Annotations/; raises `UnreadableImageError`.
+
+    VOC numbers pixels from 1, and xmax and ymax are pixels of the object.
+    """
+    try:
+        tree = ElementTree.parse(path).getroot()
+        size_px = int(_text(tree, "size/width")), int(_text(tree, "size/height"))
+        boxes = [
+            Box(
+                class_name=_text(entry, "name"),
+                left_px=float(_text(entry, "bndbox/xmin")) - 1,
+                top_px=float(_text(entry, "bndbox/ymin")) - 1,
+                right_px=float(_text(entry, "bndbox/xmax")),
+                bottom_px=float(_text(entry, "bndbox/ymax")),
+                ignore=entry.findtext("difficult", "0").strip() == "1",
+            )
+            for entry in tree.iterfind("object")
+        ]
+    except (OSError, ValueError, ElementTree.ParseError) as error:
+        raise UnreadableImageError(f"its boxes {path} cannot be read ({error})") from None
+    return Annotations(boxes=tuple(boxes), size_px=size_px)
+
+
+def _text(element: ElementTree.Element, path: str) -> str:
+    text = element.findtext(path)
+    if text is None:
+        raise ValueError(f"no {path}")
+    return text.strip()
 
 
 def mask_file(
@@ -126,7 +166,8 @@ def mask_of_bytes(
     return png(Image.fromarray(objects(pixels.astype(np.uint8))))
 
 
-def _lines(path: Path) -> list[str]:
+def lines_of(path: Path) -> list[str]:
+    """The lines of a list of images without blank ones and comments; raises `DataError`."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:

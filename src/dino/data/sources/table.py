@@ -1,6 +1,7 @@
 """A manifest of the user's own: a CSV or Parquet file with a row for each image."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from dino.data.source import Source
 from dino.data.sources.files import ImageFile, split_of_files
 from dino.data.sources.labels import UNLABELLED, named_classes, numbered
 from dino.data.sources.segmentations import mask_file
+from dino.data.sources.table_annotations import annotations_in
 
 SPLITS = ("train", "val", "test")
 
@@ -22,7 +24,7 @@ def manifest(path: Path, columns: ColumnsConfig) -> Source:
     """The images that the rows of `path` name, relative to its folder.
 
     Raises `DataError` for a file that is no table, a column or path that is missing, a path that
-    is there twice, and a split other than train, val and test.
+    is there twice, a split other than train, val and test, and annotations that are none.
     """
     table = _table(path)
     if columns.path not in table:
@@ -42,14 +44,17 @@ def manifest(path: Path, columns: ColumnsConfig) -> Source:
             f"{path}: expected train, val or test in column {columns.split!r}, got {unknown[0]!r}"
         )
     classes, labels = _labels(table, columns.label, f"{path}, column {columns.label!r}")
+    annotations = annotations_in(table, columns, str(path))
     masks = table.get(columns.mask, pd.Series(np.nan, index=table.index))
     files = [
         ImageFile(
             path=str(file),
             label=label,
             mask=_mask_reader(path.parent, mask),
+            # a function that gives them, as for annotations in files of their own
+            annotations=partial(replace, said),
         )
-        for file, label, mask in zip(paths, labels, masks, strict=True)
+        for file, label, mask, said in zip(paths, labels, masks, annotations, strict=True)
     ]
     by_split = {
         split: split_of_files(
