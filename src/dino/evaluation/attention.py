@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Bool, Float, Float32, Float64
-from torch import Tensor, nn
+from torch import Tensor
 
 from dino.core.configuration.attention import AttentionConfig, protocol_key
 from dino.core.precision import best_device
@@ -37,9 +37,9 @@ from dino.features.attention_maps import (
     no_cls_attention,
     upsampled,
 )
+from dino.features.frozen_backbone import FrozenBackbone
 from dino.metrics.intervals import mean_interval
 from dino.metrics.jaccard import object_jaccards
-from dino.model.reference_vit import ReferencePositionVit
 
 ObjectJaccards = Float64[np.ndarray, "_objects _masks"]
 """Of one image, 0 to 1: each of its objects, whose number is its own, with the mask of each head,
@@ -114,14 +114,13 @@ def attention_protocol(dataset: PreparedDataset, config: AttentionConfig) -> Att
 
 
 def attention(
-    backbone: nn.Module, dataset: PreparedDataset, config: AttentionConfig
+    backbone: FrozenBackbone, dataset: PreparedDataset, config: AttentionConfig
 ) -> AttentionResult:
     """The Jaccard indices of the masks of `backbone`'s last block, by every protocol and mass."""
     images = scored_images(dataset, config)
     reason = no_cls_attention(backbone) or (None if len(images) else NO_MASKS)
     if reason is not None:
         return AttentionResult(scores={}, images={}, reason=reason)
-    assert isinstance(backbone, ReferencePositionVit)
     tables = _measured(backbone, images, config)
     selection: dict[float, list[ObjectJaccards]] = {mass: [] for mass in config.masses}
     if "best_head_fixed" in config.protocols:
@@ -205,9 +204,10 @@ def pixel_masks(
     return upsampled(patches.float(), patch_size_px).bool().cpu().numpy()
 
 
-def patch_size_px(backbone: ReferencePositionVit) -> int:
-    """The side of a patch."""
-    return int(backbone.patch_embed.patch_size[0])
+def patch_size_px(backbone: FrozenBackbone) -> int:
+    """The side of a patch, which is a square."""
+    assert backbone.patch_size_px is not None
+    return backbone.patch_size_px[0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,15 +222,14 @@ class AttentionBatch:
 
 
 def attention_batches(
-    backbone: ReferencePositionVit, images: MaskedImages, masses: Sequence[float]
+    backbone: FrozenBackbone, images: MaskedImages, masses: Sequence[float]
 ) -> Iterator[AttentionBatch]:
     """The attention of the last block on all of `images`, in their order."""
     device = best_device()
-    backbone = backbone.to(device).eval()
+    backbone = backbone.to(device)
     for pixels, truth in images.batches():
         batch = normalised(torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device))
-        with torch.no_grad():
-            maps = cls_attention(backbone, batch)
+        maps = cls_attention(backbone, batch)
         with_mean = torch.cat([maps, maps.mean(dim=1, keepdim=True)], dim=1)
         masks = {mass: pixel_masks(with_mean, mass, patch_size_px(backbone)) for mass in masses}
         tables = {
@@ -241,7 +240,7 @@ def attention_batches(
 
 
 def _measured(
-    backbone: ReferencePositionVit, images: MaskedImages, config: AttentionConfig
+    backbone: FrozenBackbone, images: MaskedImages, config: AttentionConfig
 ) -> dict[float, list[ObjectJaccards]]:
     tables: dict[float, list[ObjectJaccards]] = {mass: [] for mass in config.masses}
     for batch in attention_batches(backbone, images, config.masses):

@@ -2,7 +2,6 @@
 
 import numpy as np
 from jaxtyping import Float64, Int64
-from torch import nn
 
 from dino.core.configuration.attention import AttentionConfig
 from dino.data.dataset import PreparedDataset
@@ -13,15 +12,19 @@ from dino.evaluation.attention import (
     patch_size_px,
 )
 from dino.evaluation.masked_images import MaskedImages, scored_images, unmasked_images
+from dino.features.attention_maps import no_cls_attention
+from dino.features.frozen_backbone import FrozenBackbone
 from dino.metrics.jaccard import VOID
-from dino.model.reference_vit import ReferencePositionVit
 
 IMAGES_PER_RANK = 3
 """How many of the best images are shown, as many around the median, and as many of the worst."""
 
 
 def attention_examples(
-    teacher: nn.Module, random_init: nn.Module, dataset: PreparedDataset, config: AttentionConfig
+    teacher: FrozenBackbone,
+    random_init: FrozenBackbone,
+    dataset: PreparedDataset,
+    config: AttentionConfig,
 ) -> dict[str, np.ndarray]:
     """Maps and masks of a few scored images of different classes, by the first mass.
 
@@ -45,9 +48,8 @@ def attention_examples(
         "teacher_jaccard": np.zeros((0, 0)),
         "patch_size_px": np.array(0),
     }
-    if not isinstance(teacher, ReferencePositionVit) or len(images) == 0:
+    if no_cls_attention(teacher) is not None or len(images) == 0:
         return arrays
-    assert isinstance(random_init, ReferencePositionVit)
     of_teacher = list(attention_batches(teacher, images, [mass]))
     of_random = list(attention_batches(random_init, images, [mass]))
     truth = np.concatenate([truth for _, truth in images.batches()])
@@ -69,7 +71,7 @@ def attention_examples(
 
 
 def ranked_examples(
-    teacher: nn.Module,
+    teacher: FrozenBackbone,
     dataset: PreparedDataset,
     config: AttentionConfig,
     jaccards: Float64[np.ndarray, " images"] | None,
@@ -91,7 +93,7 @@ def ranked_examples(
         "ranked_head": np.zeros(0, dtype=np.int64),
         "ranked_jaccard": np.zeros(0),
     }
-    if jaccards is None or not isinstance(teacher, ReferencePositionVit):
+    if jaccards is None or no_cls_attention(teacher) is not None:
         return arrays
     scored, mass = scored_images(dataset, config), config.masses[0]
     ranks = shown_ranks(len(scored), IMAGES_PER_RANK)

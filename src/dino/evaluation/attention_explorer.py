@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int64, UInt8
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from dino.core.configuration.attention import AttentionConfig
 from dino.core.precision import best_device
@@ -14,8 +14,8 @@ from dino.data.dataset import PreparedDataset
 from dino.data.normalisation import normalised
 from dino.evaluation.attention import patch_size_px
 from dino.evaluation.masked_images import SPLIT
-from dino.features.attention_maps import last_self_attention, no_cls_attention
-from dino.model.reference_vit import ReferencePositionVit
+from dino.features.attention_maps import no_cls_attention
+from dino.features.frozen_backbone import FrozenBackbone
 
 IMAGES = 6
 LARGEST_GRID = 14
@@ -25,14 +25,15 @@ _LEVELS = 255
 
 
 def attention_explorer(
-    models: dict[str, nn.Module], dataset: PreparedDataset, config: AttentionConfig
+    models: dict[str, FrozenBackbone], dataset: PreparedDataset, config: AttentionConfig
 ) -> dict[str, np.ndarray]:
     """Arrays for each of `models` by name, of the same images; labels and masks are not needed.
 
     With C cells (patches, or squares of them) in a grid: `explorer_{model}_attention` [images,
     heads, 1 + C, 1 + C] are bytes, the attention of [CLS] and the cells (rows) over the same,
     where 255 is the row's `explorer_{model}_row_maximum` [images, heads, 1 + C]. A square attends
-    with the mean of its patches and is attended to with their sum, so that rows still sum to 1.
+    with the mean of its patches and is attended to with their sum, so that rows still sum to 1,
+    less what goes to distillation and register tokens.
     `explorer_{model}_similarity` [images, C, C] are bytes, the cosine of two cells' mean features
     after the final norm, from `explorer_{model}_lowest_similarity` [images] (0) to 1 (255).
     `explorer_reason` says why there are no images, and is empty otherwise.
@@ -44,10 +45,7 @@ def attention_explorer(
             "explorer_image": np.zeros((0, 0, 0, 3), dtype=np.uint8),
         }
     indices = _shown(dataset)
-    vits = {
-        name: model for name, model in models.items() if isinstance(model, ReferencePositionVit)
-    }
-    (patch_px,) = {patch_size_px(model) for model in vits.values()}
+    (patch_px,) = {patch_size_px(model) for model in models.values()}
     square, cells = cells_of(config.image_size_px // patch_px)
     pixels = _pixels(dataset, indices, cells * square * patch_px)
     picture_px = min(pixels.shape[1], LARGEST_PICTURE_PX)
@@ -60,7 +58,7 @@ def attention_explorer(
         "explorer_patch_size_px": np.array(patch_px),
         "explorer_patches_per_cell": np.array(square),
     }
-    for name, model in vits.items():
+    for name, model in models.items():
         for key, values in _measured(model, pixels, square, cells).items():
             arrays[f"explorer_{name}_{key}"] = values
     return arrays
@@ -77,25 +75,29 @@ def cells_of(grid: int) -> tuple[int, int]:
 
 @torch.no_grad()
 def _measured(
-    backbone: ReferencePositionVit,
+    backbone: FrozenBackbone,
     pixels: UInt8[np.ndarray, "images size size 3"],
     square: int,
     cells: int,
 ) -> dict[str, np.ndarray]:
     device = best_device()
-    backbone = backbone.to(device).eval()
+    backbone = backbone.to(device)
     membership = _membership(square, cells).to(device)
     attentions, similarities = [], []
     # one by one: all heads' attention on 3600 patches is half a gigabyte an image
     for image in pixels:
         batch = normalised(torch.from_numpy(image)[None].permute(0, 3, 1, 2).to(device))
-        attentions.append(_pooled(last_self_attention(backbone, batch)[0], membership).cpu())
-        features = membership @ backbone.forward_features(batch)[0]
+        attention = _cls_and_patches(backbone.attention(batch).values[0], backbone.prefix_tokens)
+        # its columns as its rows
+        attention = _cls_and_patches(attention.transpose(1, 2), backbone.prefix_tokens)
+        attentions.append(_pooled(attention.transpose(1, 2), membership).cpu())
+        (last,) = backbone.tokens(batch, normed=True)
+        features = membership @ _cls_and_patches(last.values, backbone.prefix_tokens)[0]
         similarities.append(_cosines(features[1:]).cpu())
-    attention, maxima = _bytes_of_rows(torch.stack(attentions).numpy())
+    shares, maxima = _bytes_of_rows(torch.stack(attentions).numpy())
     similarity, lowest = _bytes_from_lowest(torch.stack(similarities).numpy())
     return {
-        "attention": attention,
+        "attention": shares,
         "row_maximum": maxima,
         "similarity": similarity,
         "lowest_similarity": lowest,
@@ -108,6 +110,13 @@ def _membership(square: int, cells: int) -> Float[Tensor, "_cells _patches"]:
     cell = (1 + side[:, None] * cells + side[None, :]).flatten()
     cell = torch.cat([torch.zeros(1, dtype=cell.dtype), cell])
     return torch.nn.functional.one_hot(cell).T.float()
+
+
+def _cls_and_patches(
+    tokens: Float[Tensor, "heads tokens dim"], prefix_tokens: int
+) -> Float[Tensor, "heads patches dim"]:
+    """The first token and the patches, without distillation and register tokens."""
+    return torch.cat([tokens[:, :1], tokens[:, prefix_tokens:]], dim=1)
 
 
 def _pooled(

@@ -27,11 +27,10 @@ from dino.data.labelled_images import (
 )
 from dino.data.normalisation import normalised
 from dino.evaluation.network_training import Mixing, NetworkTraining, add_classifier
-from dino.features.global_features import last_feature_map
+from dino.features.frozen_backbone import FrozenBackbone
 from dino.features.preprocessing import centre_crop_pixels
 from dino.metrics.accuracy import rank_of_label, top_k_accuracy
 from dino.metrics.intervals import share_interval
-from dino.model.reference_vit import ReferencePositionVit
 
 Interval = tuple[float, float] | None
 _KEPT_BYTES = 2**28
@@ -144,14 +143,12 @@ def finetune(
     }
 
 
-@torch.no_grad()
-def _ensure_takes(backbone: nn.Module, crop_px: int) -> None:
+def _ensure_takes(network: nn.Module, crop_px: int) -> None:
     """Raise `ConfigurationError` for a network that takes images of another size alone."""
+    was_training = network.training
     # in evaluation mode, in which nothing is counted or drawn
-    was_training = backbone.training
-    if not isinstance(backbone, ReferencePositionVit):
-        last_feature_map(backbone.eval(), torch.zeros(1, 3, crop_px, crop_px), "finetune.crop_px")
-    backbone.train(was_training)
+    FrozenBackbone(network).global_feature(torch.zeros(1, 3, crop_px, crop_px))
+    network.train(was_training)
 
 
 @dataclass

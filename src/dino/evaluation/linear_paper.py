@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from dino.core.configuration.features import FeaturesConfig
 from dino.core.configuration.linear_paper import LinearPaperConfig
@@ -23,12 +23,13 @@ from dino.evaluation.linear import (
     initial_classifier,
     trained,
 )
+from dino.features.frozen_backbone import FrozenBackbone
 from dino.features.global_features import tokens_of_last_blocks
 from dino.features.labelled_splits import LabelledSplits
 
 
 def linear_paper(
-    backbone: nn.Module,
+    backbone: FrozenBackbone,
     dataset: PreparedDataset,
     splits: LabelledSplits,
     config: LinearPaperConfig,
@@ -41,7 +42,7 @@ def linear_paper(
     val.
     """
     device = best_device()
-    backbone = backbone.to(device).eval()
+    backbone = backbone.to(device)
     splits = splits.to(device)
     crops = ResizedCrops(
         dataset,

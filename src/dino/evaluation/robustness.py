@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from jaxtyping import Float, UInt8
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from dino.core.configuration.features import FeaturesConfig
@@ -13,12 +13,13 @@ from dino.evaluation.corrupted_images import (
     RobustnessResult,
     robustness_of_features,
 )
+from dino.features.frozen_backbone import FrozenBackbone
 from dino.features.global_features import extract_tokens
 from dino.features.preprocessing import centre_crop_pixels
 
 
 def robustness(
-    backbones: Mapping[str, nn.Module],
+    backbones: Mapping[str, FrozenBackbone],
     clean: Mapping[str, Float[Tensor, "images dim"]],
     images: CorruptedImages,
     features: FeaturesConfig,

@@ -19,20 +19,19 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Shaped, UInt8
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
-from dino.core.artifacts import sha256_of_file
 from dino.core.distributed import cores
 from dino.core.errors import CheckpointError, ConfigurationError, DataError
 from dino.core.file_names import on_one_line
 from dino.core.precision import best_device
 from dino.data.decoding import UnreadableImageError, decoded, image_of_array, in_known_mode
 from dino.data.normalisation import normalised
-from dino.features.global_features import ensure_finite_features, tokens_of_last_blocks
+from dino.features.frozen_backbone import FrozenBackbone
+from dino.features.global_features import ensure_finite_features
 from dino.features.preprocessing import centre_crop_pixels
 from dino.features.teacher import CONFIG, WEIGHTS, load_backbone
-from dino.model.student_teacher import feature_dim
-from dino.model.timm_folder import read_folder, weights_file
+from dino.model.timm_folder import read_folder
 
 AnyImage = str | Path | Image.Image | Shaped[np.ndarray, "..."]
 # the threads that share an image would read its file at the same time
@@ -42,17 +41,18 @@ _loading = threading.Lock()
 class Teacher:
     """A frozen backbone with the preprocessing that belongs to it."""
 
-    def __init__(self, backbone: nn.Module, resize_px: int, crop_px: int, sha256: str) -> None:
+    def __init__(self, backbone: FrozenBackbone, resize_px: int, crop_px: int) -> None:
         self.resize_px = resize_px
         """The short side of an image is resized to this (bicubic)."""
         self.crop_px = crop_px
         """Side of the central square that the backbone sees."""
-        self.sha256 = sha256
+        self.sha256 = backbone.sha256
         """Checksum of the file with the backbone's weights."""
-        self.dim = feature_dim(backbone)
+        self.dim = backbone.dim
         """How many numbers a feature has."""
         self._device = best_device()
-        self._backbone = backbone.to(self._device).eval()
+        self.backbone = backbone.to(self._device)
+        """What sees the images, for more than their features."""
 
     def extract(
         self,
@@ -92,15 +92,14 @@ class Teacher:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else error
             raise DataError(f"{_name(image)}: cannot be read ({reason})") from None
 
-    @torch.no_grad()
     def features(
         self, pixels: UInt8[Tensor, "batch 3 crop crop"]
     ) -> Float32[np.ndarray, "batch dim"]:
         """The features of a batch of what `pixels` gives."""
         images = normalised(pixels.to(self._device))
-        cls_tokens, _ = tokens_of_last_blocks(self._backbone, images, 1)
-        ensure_finite_features(cls_tokens, "the teacher")
-        return cls_tokens[:, 0].float().cpu().numpy()
+        features = self.backbone.global_feature(images)
+        ensure_finite_features(features, "the teacher")
+        return features.float().cpu().numpy()
 
 
 def load_teacher(
@@ -130,8 +129,7 @@ def load_teacher(
     resize_px = resize_px or math.floor(crop_px / described.pixels.crop_share)
     if resize_px < crop_px:
         raise ConfigurationError(f"resize_px: expected at least crop_px {crop_px}, got {resize_px}")
-    patch = getattr(getattr(backbone, "patch_embed", None), "patch_size", None)
-    sides_px = (patch,) if isinstance(patch, int) else tuple(patch or ())
+    sides_px = backbone.patch_size_px or ()
     # a network may be made for images with a rest beside the patches, which it drops
     is_own = crop_px == height_px == width_px
     if not is_own and any(crop_px % side_px for side_px in sides_px):
@@ -139,7 +137,7 @@ def load_teacher(
             "crop_px: expected a multiple of the teacher's patches of "
             f"{' x '.join(map(str, dict.fromkeys(sides_px)))} px, got {crop_px}"
         )
-    return Teacher(backbone, resize_px, crop_px, sha256_of_file(weights_file(folder)))
+    return Teacher(backbone, resize_px, crop_px)
 
 
 def of_length_one(

@@ -1,66 +1,35 @@
 """Where the [CLS] token looks: self-attention of the last block, and masks that keep its mass."""
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from dino.model.reference_vit import ReferencePositionVit
-
-
-def no_cls_attention(backbone: nn.Module) -> str | None:
-    """Why `backbone` has no attention of a [CLS] token over patches; None where it has."""
-    if isinstance(backbone, ReferencePositionVit):
-        height_px, width_px = backbone.patch_embed.patch_size
-        if height_px == width_px:
-            return None
-        return f"its patches are not square but {height_px} x {width_px} px"
-    return (
-        f"{type(backbone).__name__} has no self-attention of a [CLS] token over patches "
-        "in its last block"
-    )
+from dino.features.frozen_backbone import FrozenBackbone
 
 
-def last_self_attention(
-    backbone: ReferencePositionVit, images: Float[Tensor, "batch 3 height width"]
-) -> Float[Tensor, "batch heads tokens tokens"]:
-    """The attention of every token (rows) over all tokens in the last block; rows sum to 1."""
-    queries, keys = _last_queries_and_keys(backbone, images)
-    return (queries @ keys.transpose(-2, -1)).softmax(dim=-1)
+def no_cls_attention(backbone: FrozenBackbone) -> str | None:
+    """Why `backbone` has no attention of a [CLS] token over square patches; None where it has."""
+    if not backbone.has_cls_token or backbone.no_attention is not None:
+        return (
+            f"{backbone.name} has no self-attention of a [CLS] token over patches in its last block"
+        )
+    assert backbone.patch_size_px is not None
+    height_px, width_px = backbone.patch_size_px
+    if height_px == width_px:
+        return None
+    return f"its patches are not square but {height_px} x {width_px} px"
 
 
 def cls_attention(
-    backbone: ReferencePositionVit, images: Float[Tensor, "batch 3 height width"]
+    backbone: FrozenBackbone, images: Float[Tensor, "batch 3 height width"]
 ) -> Float[Tensor, "batch heads rows columns"]:
-    """The [CLS] row of `last_self_attention` without [CLS] itself, on the grid of patches.
+    """What [CLS] gives to the patches in the last block, on their grid.
 
-    Not renormalised: what is missing to 1 is the attention of [CLS] to itself.
+    Not renormalised: what is missing to 1 is the attention of [CLS] to itself, and to the
+    distillation and register tokens of a network that has them.
     """
-    queries, keys = _last_queries_and_keys(backbone, images)
-    attention = (queries[:, :, :1] @ keys.transpose(-2, -1)).softmax(dim=-1)
-    return cls_maps(attention, backbone.patch_embed.dynamic_feat_size(images.shape[-2:]))
-
-
-def cls_maps(
-    attention: Float[Tensor, "batch heads queries tokens"], grid: tuple[int, int]
-) -> Float[Tensor, "batch heads rows columns"]:
-    """The first row of `attention` without its first column, as maps of `grid` patches."""
-    return attention[:, :, 0, 1:].unflatten(-1, grid)
-
-
-def _last_queries_and_keys(
-    backbone: ReferencePositionVit, images: Float[Tensor, "batch 3 height width"]
-) -> tuple[Float[Tensor, "batch heads tokens dim"], Float[Tensor, "batch heads tokens dim"]]:
-    """The scaled queries and the keys of the last block."""
-    tokens = backbone.blocks[:-1](backbone.prepare_tokens(images))
-    last: Any = backbone.blocks[-1]
-    attention = last.attn
-    projected = attention.qkv(last.norm1(tokens))
-    # [batch, tokens, (q k v) heads dim] -> [q k v, batch, heads, tokens, dim]
-    queries, keys, _ = projected.unflatten(-1, (3, attention.num_heads, -1)).permute(2, 0, 3, 1, 4)
-    return attention.q_norm(queries) * attention.scale, attention.k_norm(keys)
+    return backbone.attention(images, rows="cls").of_first_token
 
 
 def masks_of_mass(

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from jaxtyping import Float, UInt8
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
@@ -18,78 +18,39 @@ from dino.data.batch_loader import batch_loader
 from dino.data.dataset import PreparedDataset
 from dino.data.normalisation import normalised
 from dino.features.feature_set import FeatureSet
+from dino.features.frozen_backbone import FrozenBackbone
 from dino.features.preprocessing import centre_crop_pixels
-from dino.model.reference_vit import ReferencePositionVit
 
 
 def tokens_of_last_blocks(
-    backbone: nn.Module, images: Float[Tensor, "batch 3 height width"], blocks: int
+    backbone: FrozenBackbone, images: Float[Tensor, "batch 3 height width"], blocks: int
 ) -> tuple[Float[Tensor, "batch blocks dim"], Float[Tensor, "batch channels"]]:
     """[CLS] tokens of the last `blocks` blocks, oldest first, and the last one's mean patch token.
 
-    All after the final norm, as the reference's `get_intermediate_layers`. A backbone that is no
-    plain vision transformer has one feature alone, so `blocks` must be 1: its pooled output, which
-    may be wider than its patches.
+    All after the final norm, as the reference's `get_intermediate_layers`. With `blocks` 1 the
+    token is the backbone's feature, which may be wider than its patches; a backbone without [CLS]
+    has no other.
     """
-    if not isinstance(backbone, ReferencePositionVit):
-        return _pooled(backbone, images, blocks)
-    depth = len(backbone.blocks)
-    if blocks > depth:
+    if blocks == 1:
+        feature, patches = backbone.feature_and_patches(images)
+        return feature[:, None], patches.mean(dim=1)
+    if not backbone.has_cls_token:
         raise ConfigurationError(
-            f"features.last_blocks: expected at most the backbone's {depth} blocks, got {blocks}"
+            f"features.last_blocks: expected 1 for {backbone.name}, which has no [CLS] token in "
+            f"each block, got {blocks}"
         )
-    # not timm's forward_intermediates, which has another rule for positions at other sizes
-    tokens = backbone.prepare_tokens(images)
-    cls_tokens = []
-    for index, block in enumerate(backbone.blocks):
-        tokens = block(tokens)
-        if index >= depth - blocks:
-            cls_tokens.append(backbone.norm(tokens)[:, 0])
-    return torch.stack(cls_tokens, dim=1), backbone.norm(tokens)[:, 1:].mean(dim=1)
-
-
-def _pooled(
-    backbone: nn.Module, images: Float[Tensor, "batch 3 height width"], blocks: int
-) -> tuple[Float[Tensor, "batch 1 dim"], Float[Tensor, "batch channels"]]:
-    if blocks != 1:
+    if blocks > backbone.layers:
         raise ConfigurationError(
-            f"features.last_blocks: expected 1 for {type(backbone).__name__}, which has no "
-            f"[CLS] token in each block, got {blocks}"
+            f"features.last_blocks: expected at most the backbone's {backbone.layers} blocks, got "
+            f"{blocks}"
         )
-    last = last_feature_map(backbone, images, "features.crop_px")
-    pooled = backbone.forward_head(last, pre_logits=True)  # type: ignore[operator]
-    if last.ndim == 4:
-        # convnets put channels first, windowed transformers last
-        last = last if getattr(backbone, "output_fmt", "NCHW") == "NHWC" else last.movedim(1, -1)
-        patches = last.flatten(1, 2)
-    else:
-        # of [CLS] and register tokens there may be none or several
-        patches = last[:, getattr(backbone, "num_prefix_tokens", 1) :]
-    return pooled[:, None], patches.mean(dim=1)
-
-
-def last_feature_map(
-    backbone: nn.Module, images: Float[Tensor, "batch 3 height width"], key: str
-) -> Float[Tensor, "batch *shape"]:
-    """What a network of timm's gives before it pools.
-
-    Raises `ConfigurationError` that names `key` for images of a size that it does not take.
-    """
-    try:
-        last: Tensor = backbone.forward_features(images)  # type: ignore[operator]
-    except torch.OutOfMemoryError:
-        raise
-    except (AssertionError, RuntimeError, ValueError) as error:
-        # timm's networks of a fixed size refuse others in as many ways
-        raise ConfigurationError(
-            f"{key}: expected what {type(backbone).__name__} takes, got {images.shape[-1]} "
-            f"({' '.join(str(error).split())[:200]})"
-        ) from None
-    return last
+    tokens = backbone.tokens(images, range(-blocks, 0), normed=True)
+    cls_tokens = torch.stack([layer.values[:, 0] for layer in tokens], dim=1)
+    return cls_tokens, tokens[-1].values[:, backbone.prefix_tokens :].mean(dim=1)
 
 
 def extract_features(
-    backbones: Mapping[str, nn.Module],
+    backbones: Mapping[str, FrozenBackbone],
     models: Mapping[str, str],
     dataset: PreparedDataset,
     config: FeaturesConfig,
@@ -113,7 +74,7 @@ def extract_features(
 
 
 def extract_tokens(
-    backbones: Mapping[str, nn.Module],
+    backbones: Mapping[str, FrozenBackbone],
     pixels: "Dataset[UInt8[Tensor, '3 crop crop']]",
     config: FeaturesConfig,
 ) -> dict[str, tuple[Float[Tensor, "images blocks dim"], Float[Tensor, "images channels"]]]:
@@ -123,7 +84,7 @@ def extract_tokens(
     are not finite.
     """
     device = best_device()
-    networks = {name: backbone.to(device).eval() for name, backbone in backbones.items()}
+    networks = {name: backbone.to(device) for name, backbone in backbones.items()}
     parts: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in networks}
     usable = cores()
     loader = batch_loader(

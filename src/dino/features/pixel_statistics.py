@@ -1,6 +1,5 @@
-"""Backbones that were trained on pixels of another mean and spread than the project's."""
+"""Networks that were trained on pixels of another mean and spread than the project's."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -8,39 +7,45 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dino.data.normalisation import IMAGENET_MEAN, IMAGENET_STD
-from dino.model.reference_vit import ReferencePositionVit
-
-_SCALE, _SHIFT = "pixel_scale", "pixel_shift"
+from dino.model.timm_folder import PixelStatistics, pixels_of
 
 
-def see_as_trained(backbone: nn.Module, mean: Sequence[float], std: Sequence[float]) -> nn.Module:
-    """`backbone`, taking images of the project's normalisation and seeing its own.
+class PixelConversion:
+    """From images of the project's normalisation to those of a network's own."""
 
-    (x - mean) / std of its own is x_project · scale + shift; where the two normalisations are
-    equal nothing is done. State and names stay as they are.
+    def __init__(
+        self,
+        own: PixelStatistics,
+    ) -> None:
+        self._factors: tuple[Tensor, Tensor] | None = None
+        """Scale and shift; None where the two normalisations are equal."""
+        if own.mean != IMAGENET_MEAN or own.std != IMAGENET_STD:
+            own_mean, own_std, mean, std = (
+                torch.tensor(values, dtype=torch.float64).view(-1, 1, 1)
+                for values in (own.mean, own.std, IMAGENET_MEAN, IMAGENET_STD)
+            )
+            # (x - mean) / std of its own is x_project * scale + shift
+            self._factors = (std / own_std).float(), ((mean - own_mean) / own_std).float()
+
+    def __call__(
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch 3 height width"]:
+        """The same images as the network was trained to see them."""
+        if self._factors is None:
+            return images
+        scale, shift = (factor.to(images.device) for factor in self._factors)
+        return images * scale + shift
+
+
+def see_as_trained(network: nn.Module) -> nn.Module:
+    """`network`, whose calls take images of the project's normalisation from now on.
+
+    Its `pretrained_cfg` says what it was trained to see. State and names stay as they are.
     """
-    if tuple(mean) == IMAGENET_MEAN and tuple(std) == IMAGENET_STD:
-        return backbone
-    own_mean, own_std, project_mean, project_std = (
-        torch.tensor(values, dtype=torch.float64).view(-1, 1, 1)
-        for values in (mean, std, IMAGENET_MEAN, IMAGENET_STD)
-    )
-    backbone.register_buffer(_SCALE, (project_std / own_std).float(), persistent=False)
-    backbone.register_buffer(
-        _SHIFT, ((project_mean - own_mean) / own_std).float(), persistent=False
-    )
-    # everything that looks at images goes through one of these, not always through forward
-    entry = "prepare_tokens" if isinstance(backbone, ReferencePositionVit) else "forward_features"
-    kind = type(backbone)
+    conversion = PixelConversion(pixels_of(network.pretrained_cfg))  # type: ignore[arg-type]
 
-    def seen(
-        self: nn.Module, images: Float[Tensor, "batch 3 height width"], *more: Any, **others: Any
-    ) -> Tensor:
-        images = images * getattr(self, _SCALE) + getattr(self, _SHIFT)
-        result: Tensor = getattr(super(own_kind, self), entry)(images, *more, **others)
-        return result
+    def convert(_: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        return conversion(arguments[0]), *arguments[1:]
 
-    # a class, not a method of the instance, which a copy would share
-    own_kind = type(kind.__name__, (kind,), {entry: seen})
-    backbone.__class__ = own_kind
-    return backbone
+    network.register_forward_pre_hook(convert)
+    return network

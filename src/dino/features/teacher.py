@@ -8,12 +8,13 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from dino.core.artifacts import replacing, write_json
+from dino.core.artifacts import replacing, sha256_of_file, write_json
 from dino.core.configuration.architecture import ArchitectureConfig
 from dino.core.errors import CheckpointError
 from dino.data.normalisation import IMAGENET_MEAN, IMAGENET_STD
+from dino.features.frozen_backbone import FrozenBackbone
 from dino.features.pixel_statistics import see_as_trained
-from dino.model.backbone import timm_arguments
+from dino.model.backbone import takes_other_sizes, timm_arguments
 from dino.model.reference_vit import is_plain_vit, use_reference_positions
 from dino.model.timm_folder import (
     CONFIG,
@@ -70,26 +71,32 @@ def save_backbone(
         save_file({name: tensor.contiguous() for name, tensor in weights.items()}, temporary)
 
 
-def load_backbone(folder: Path) -> nn.Module:
-    """The backbone in `folder`, in evaluation mode, with the reference's positional rule.
+def load_backbone(folder: Path) -> FrozenBackbone:
+    """The backbone in `folder`, with the reference's positional rule where it has the notion.
 
-    It takes images that are normalised as this project does it, whatever it was trained to see.
     Raises `CheckpointError` when a file is missing, damaged or does not fit the other.
     """
-    backbone = _in_timm(folder)
-    if is_plain_vit(backbone):
-        backbone = use_reference_positions(backbone, fused_attention=True)
-    return _seeing_as_trained(backbone, folder).eval()
+    described = read_folder(folder)
+    # timm records this for a network alone that was built so, and at its own size it changes
+    # nothing
+    any_size = {"dynamic_img_size": True} if takes_other_sizes(described.architecture) else {}
+    network = _in_timm(folder, any_size)
+    if is_plain_vit(network):
+        network = use_reference_positions(network, fused_attention=True)
+    return FrozenBackbone(network, sha256_of_file(weights_file(folder)))
 
 
 def load_trainable_backbone(folder: Path, drop_path: float) -> nn.Module:
-    """The same backbone, in training mode, with drop path up to `drop_path` in its last block."""
-    backbone = _in_timm(folder, drop_path_rate=drop_path)
+    """The same network, in training mode, with drop path up to `drop_path` in its last block.
+
+    Like a frozen one it takes images that are normalised as this project does it.
+    """
+    backbone = _in_timm(folder, {"drop_path_rate": drop_path})
     if is_plain_vit(backbone):
         # as in build_backbone: on processors its backward takes several times as long
         fused = torch.cuda.is_available()
         backbone = use_reference_positions(backbone, fused_attention=fused)
-    return _seeing_as_trained(backbone, folder).train()
+    return see_as_trained(backbone).train()
 
 
 def load_for_one_size(folder: Path) -> nn.Module:
@@ -97,18 +104,15 @@ def load_for_one_size(folder: Path) -> nn.Module:
 
     There it gives the features of `load_backbone`, with operations that other programs know.
     """
-    return _seeing_as_trained(_in_timm(folder, dynamic_img_size=False), folder).eval()
+    described = read_folder(folder)
+    one_size = {"dynamic_img_size": False} if "dynamic_img_size" in described.arguments else {}
+    return see_as_trained(_in_timm(folder, one_size)).eval()
 
 
-def _in_timm(folder: Path, **other: Any) -> nn.Module:
-    """`other` replaces arguments that config.json has, and says the rate of drop path anyway."""
+def _in_timm(folder: Path, arguments: dict[str, Any]) -> nn.Module:
+    """The network as timm builds it; `arguments` go before those of config.json."""
     described, file = read_folder(folder), weights_file(folder)
-    replaced = {
-        name: value
-        for name, value in other.items()
-        if name in described.arguments or name == "drop_path_rate"
-    }
-    backbone = build(described, **replaced)
+    backbone = build(described, **arguments)
     weights = without_classifier(read_weights(file), backbone)
     problem = misfit(weights, backbone)
     if problem is not None:
@@ -118,11 +122,6 @@ def _in_timm(folder: Path, **other: Any) -> nn.Module:
         )
     backbone.load_state_dict(weights)
     return backbone
-
-
-def _seeing_as_trained(backbone: nn.Module, folder: Path) -> nn.Module:
-    pixels = read_folder(folder).pixels
-    return see_as_trained(backbone, pixels.mean, pixels.std)
 
 
 def backbone_weights(network: dict[str, Any]) -> dict[str, torch.Tensor]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import timm
 import torch
+from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import nn
 
 from dino.core.configuration.architecture import ArchitectureConfig
@@ -11,6 +12,8 @@ from dino.core.errors import ConfigurationError
 from dino.model.reference_vit import ReferencePositionVit, is_plain_vit, use_reference_positions
 
 INIT_STD = 0.02
+_PIXELS = {"mean": IMAGENET_DEFAULT_MEAN, "std": IMAGENET_DEFAULT_STD}
+"""What networks are trained to see here, whatever timm's weights of that name were trained on."""
 _TAKE_OTHER_SIZES = ("vision_transformer", "deit", "eva")
 """timm's modules whose networks interpolate their positions."""
 
@@ -23,7 +26,11 @@ def build_backbone(config: ArchitectureConfig, drop_path: float = 0.0) -> nn.Mod
     """
     try:
         backbone = timm.create_model(
-            config.timm_name, pretrained=False, num_classes=0, **timm_arguments(config, drop_path)
+            config.timm_name,
+            pretrained=False,
+            num_classes=0,
+            pretrained_cfg_overlay=_PIXELS,
+            **timm_arguments(config, drop_path),
         )
     except (RuntimeError, TypeError, AssertionError) as error:
         raise ConfigurationError(
@@ -48,7 +55,7 @@ def timm_arguments(config: ArchitectureConfig, drop_path: float = 0.0) -> dict[s
         "num_heads": config.num_heads,
     }
     arguments = {key: value for key, value in optional.items() if value is not None}
-    if _family(config.timm_name) in _TAKE_OTHER_SIZES:
+    if takes_other_sizes(config.timm_name):
         arguments |= {"img_size": config.image_size_px, "dynamic_img_size": True}
     if config.timm_name.startswith("resnet"):
         # as in torchvision, which the reference builds its convnets with
@@ -56,11 +63,12 @@ def timm_arguments(config: ArchitectureConfig, drop_path: float = 0.0) -> dict[s
     return {**arguments, "drop_path_rate": drop_path}
 
 
-def _family(timm_name: str) -> str:
-    """The module of timm that builds `timm_name`."""
+def takes_other_sizes(timm_name: str) -> bool:
+    """Whether `timm_name` is of a family whose networks interpolate their positions."""
     if not timm.is_model(timm_name):
         raise RuntimeError(f"unknown model {timm_name}")
-    return str(timm.model_entrypoint(timm_name).__module__).rpartition(".")[2]
+    module = str(timm.model_entrypoint(timm_name).__module__)
+    return module.rpartition(".")[2] in _TAKE_OTHER_SIZES
 
 
 @torch.no_grad()

@@ -29,30 +29,40 @@ class ReferencePositionVit(VisionTransformer):
     cls_token: nn.Parameter
 
     def prepare_tokens(
-        self, images: Float[Tensor, "batch 3 height width"]
+        self,
+        images: Float[Tensor, "batch 3 height width"],
+        stride_px: tuple[int, int] | None = None,
     ) -> Float[Tensor, "batch tokens dim"]:
-        """[CLS] and patch tokens with their positions added: the input of the first block."""
+        """[CLS] and patch tokens with their positions added: the input of the first block.
+
+        `stride_px`: the distances of neighbouring patches; None where they touch.
+        """
         # timm's patch embedding refuses sizes that are no multiple of the patch, where the
         # reference drops the rest; and what touching patches need is a matrix product, which is
         # faster than the convolution
         proj = self.patch_embed.proj
-        batch, rows, columns = (
-            len(images),
-            *(
-                side // patch
-                for side, patch in zip(images.shape[-2:], proj.kernel_size, strict=True)
-            ),
-        )
-        pixels = _patches(images, rows, columns, *proj.kernel_size)
-        patches = linear(pixels, proj.weight.flatten(1), proj.bias)
+        height_px, width_px = images.shape[-2:]
+        rows, columns = self.grid_of((height_px, width_px), stride_px)
+        if stride_px in (None, self.patch_embed.patch_size):
+            pixels = _patches(images, rows, columns, *proj.kernel_size)
+            patches = linear(pixels, proj.weight.flatten(1), proj.bias)
+        else:
+            patches = F.conv2d(images, proj.weight, proj.bias, stride=stride_px)
+            patches = patches.flatten(2).transpose(1, 2)
         same_grid = (rows, columns) == self.patch_embed.grid_size
         # the reference interpolates for images that are not square, whatever their grid
-        is_square = images.shape[2] == images.shape[3]
+        is_square = height_px == width_px
         made_for_squares = len(set(self.patch_embed.img_size)) == 1
         same_size = same_grid and (is_square or not made_for_squares)
         positions = self.pos_embed if same_size else self.positions_at(rows, columns)
-        cls_token = self.cls_token.expand(batch, -1, -1)
+        cls_token = self.cls_token.expand(len(images), -1, -1)
         return self.norm_pre(torch.cat([cls_token, patches], dim=1) + positions)
+
+    def grid_of(
+        self, size_px: tuple[int, int], stride_px: tuple[int, int] | None = None
+    ) -> tuple[int, int]:
+        """The rows and columns of patches in an image of `size_px`; what is left is dropped."""
+        return grid_of(size_px, self.patch_embed.patch_size, stride_px)
 
     def positions_at(self, rows: int, columns: int) -> Float[Tensor, "1 tokens dim"]:
         """The positional embedding for a grid of `rows` by `columns` patches."""
@@ -72,6 +82,22 @@ class ReferencePositionVit(VisionTransformer):
     ) -> Tensor:
         """[CLS] and patch tokens after the final norm."""
         return self.norm(self.blocks(self.prepare_tokens(x)))
+
+
+def grid_of(
+    size_px: tuple[int, int], patch_size_px: tuple[int, int], stride_px: tuple[int, int] | None
+) -> tuple[int, int]:
+    """The rows and columns of whole patches in an image; all pairs are height and width.
+
+    `stride_px`: the distances of neighbouring patches; None where they touch.
+    """
+    rows, columns = (
+        1 + (side - patch) // stride
+        for side, patch, stride in zip(
+            size_px, patch_size_px, stride_px or patch_size_px, strict=True
+        )
+    )
+    return rows, columns
 
 
 def is_plain_vit(backbone: nn.Module) -> TypeGuard[VisionTransformer]:

@@ -119,6 +119,11 @@ def pixels_of(pretrained: Mapping[str, Any]) -> PixelStatistics:
     return pixels
 
 
+def described(pixels: PixelStatistics) -> dict[str, Any]:
+    """`pixels` in the words of timm's `pretrained_cfg`."""
+    return {"mean": pixels.mean, "std": pixels.std, "crop_pct": pixels.crop_share}
+
+
 def _pixels(pretrained: Mapping[str, Any], path: Path) -> PixelStatistics:
     try:
         return pixels_of(pretrained)
@@ -140,11 +145,19 @@ def _sides(size: Any, path: Path) -> tuple[int, int]:
 def build(folder: TimmFolder, **other: Any) -> nn.Module:
     """The network without a classifier, freshly initialised; `other` replaces its arguments.
 
+    Its `pretrained_cfg` says what it was trained to see.
+
     Raises `CheckpointError` for arguments that the architecture does not take.
     """
     arguments = {**folder.arguments, **other}
     try:
-        return timm.create_model(folder.architecture, pretrained=False, num_classes=0, **arguments)
+        return timm.create_model(
+            folder.architecture,
+            pretrained=False,
+            num_classes=0,
+            pretrained_cfg_overlay=described(folder.pixels),
+            **arguments,
+        )
     except Exception as error:
         # architectures raise errors of any type for arguments that do not fit them
         reason = " ".join(str(error).split())[:200] or type(error).__name__
