@@ -59,7 +59,7 @@ def test_onnx_gives_the_features_for_any_batch(tmp_path, pixels):
     assert run(["convert", str(tmp_path / "teacher"), str(tmp_path / "t.onnx")]) == 0
     for batch in (1, 2, 5):
         images = torch.randn(batch, 3, 12, 12)
-        expected = load_backbone(tmp_path / "teacher")(images)
+        expected = load_backbone(tmp_path / "teacher").global_feature(images)
         actual = _onnx_features(tmp_path / "t.onnx", images)
         torch.testing.assert_close(actual, expected, atol=1e-4, rtol=0)
     properties = {p.key: p.value for p in onnx.load(tmp_path / "t.onnx").metadata_props}
@@ -74,7 +74,7 @@ def test_onnx_of_a_convnet(tmp_path):
     save_backbone(tmp_path / "teacher", architecture, weights)
     assert run(["convert", str(tmp_path / "teacher"), str(tmp_path / "t.onnx")]) == 0
     images = torch.randn(2, 3, 32, 32)
-    expected = load_backbone(tmp_path / "teacher")(images)
+    expected = load_backbone(tmp_path / "teacher").global_feature(images)
     actual = _onnx_features(tmp_path / "t.onnx", images)
     torch.testing.assert_close(actual, expected, atol=1e-4, rtol=0)
 
@@ -106,7 +106,7 @@ def test_an_onnx_file_that_computes_something_else_is_not_written(tmp_path):
 def test_a_folder_becomes_the_references_backbone_file(folder, tmp_path):
     assert run(["convert", str(folder), str(tmp_path / "backbone.pth")]) == 0
     weights = torch.load(tmp_path / "backbone.pth", weights_only=True)
-    expected = load_backbone(folder).state_dict()
+    expected = load_backbone(folder).weights
     assert list(weights) and all(torch.equal(weights[name], expected[name]) for name in expected)
     # and comes back
     source = {"file": str(tmp_path / "backbone.pth")}
@@ -153,7 +153,7 @@ def test_a_network_for_images_that_are_no_squares_becomes_onnx_alone(tmp_path, c
     save_for_hf(network, tmp_path / "wide", safe_serialization=True)
     assert run(["convert", str(tmp_path / "wide"), str(tmp_path / "t.onnx")]) == 0
     images = torch.randn(2, 3, 8, 32)
-    expected = load_backbone(tmp_path / "wide")(images)
+    expected = load_backbone(tmp_path / "wide").global_feature(images)
     actual = _onnx_features(tmp_path / "t.onnx", images)
     torch.testing.assert_close(actual, expected, atol=1e-4, rtol=0)
     properties = {p.key: p.value for p in onnx.load(tmp_path / "t.onnx").metadata_props}
@@ -209,8 +209,8 @@ def test_the_references_checkpoint_is_told_by_its_shapes(tmp_path):
     assert run(["convert", source, str(tmp_path / "backbone.pth")]) == 0
     alone = torch.load(tmp_path / "backbone.pth", weights_only=True)
     for weights, expected in (
-        (load_backbone(tmp_path / "a").state_dict(), teacher),
-        (load_backbone(tmp_path / "b").state_dict(), student),
+        (load_backbone(tmp_path / "a").weights, teacher),
+        (load_backbone(tmp_path / "b").weights, student),
         (alone, teacher),
     ):
         assert all(torch.equal(weights[name], tensor) for name, tensor in expected.items())

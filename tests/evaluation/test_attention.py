@@ -24,16 +24,16 @@ from dino.evaluation.attention_examples import (
 )
 from dino.evaluation.masked_images import scored_images
 from dino.features.attention_maps import cls_attention
+from dino.features.frozen_backbone import FrozenBackbone
 from dino.metrics.intervals import mean_interval
 from dino.metrics.jaccard import jaccard
 from dino.model.backbone import build_backbone
-from dino.model.reference_vit import ReferencePositionVit
 
 CONFIG = AttentionConfig(image_size_px=16, images=25, examples=4)
 
 
 @pytest.fixture(scope="module")
-def backbone() -> ReferencePositionVit:
+def backbone() -> FrozenBackbone:
     torch.manual_seed(0)
     config = ArchitectureConfig(
         timm_name="vit_tiny_patch16_224",
@@ -43,9 +43,7 @@ def backbone() -> ReferencePositionVit:
         depth=2,
         num_heads=2,
     )
-    backbone = build_backbone(config)
-    assert isinstance(backbone, ReferencePositionVit)
-    return backbone
+    return FrozenBackbone(build_backbone(config))
 
 
 def _without_masks(dataset: PreparedDataset) -> PreparedDataset:
@@ -76,7 +74,7 @@ def test_mean_of_heads_chooses_none() -> None:
 
 @torch.no_grad()
 def test_examples_and_scores_agree_with_single_images(
-    backbone: ReferencePositionVit, dataset: PreparedDataset
+    backbone: FrozenBackbone, dataset: PreparedDataset
 ) -> None:
     examples = attention_examples(backbone, backbone, dataset, CONFIG)
     assert examples["class_name"].tolist() == ["0", "1", "2", "3"]
@@ -93,7 +91,7 @@ def test_examples_and_scores_agree_with_single_images(
 
 
 def test_scores_are_means_over_images_in_percent(
-    backbone: ReferencePositionVit, dataset: PreparedDataset
+    backbone: FrozenBackbone, dataset: PreparedDataset
 ) -> None:
     # as many examples as images: then the examples are what is scored
     everything = replace(CONFIG, examples=CONFIG.images)
@@ -111,7 +109,7 @@ def test_scores_are_means_over_images_in_percent(
 
 
 def test_the_fixed_head_is_the_best_of_the_training_images(
-    backbone: ReferencePositionVit, dataset: PreparedDataset, monkeypatch: pytest.MonkeyPatch
+    backbone: FrozenBackbone, dataset: PreparedDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # scored on the images that the head is chosen on, it is the best head of the scored images
     monkeypatch.setattr("dino.evaluation.attention.selection_images", scored_images)
@@ -122,7 +120,7 @@ def test_the_fixed_head_is_the_best_of_the_training_images(
 
 @torch.no_grad()
 def test_mean_of_heads_is_the_mask_of_the_mean_map(
-    backbone: ReferencePositionVit, dataset: PreparedDataset
+    backbone: FrozenBackbone, dataset: PreparedDataset
 ) -> None:
     images = scored_images(dataset, replace(CONFIG, images=3))
     pixels, truth = next(images.batches())
@@ -134,7 +132,7 @@ def test_mean_of_heads_is_the_mask_of_the_mean_map(
 
 
 def test_without_training_masks_there_is_no_fixed_head(
-    backbone: ReferencePositionVit, dataset: PreparedDataset
+    backbone: FrozenBackbone, dataset: PreparedDataset
 ) -> None:
     only_test = dataset.manifest.assign(has_mask=dataset.manifest["split"] == "test")
     result = attention(backbone, replace(dataset, manifest=only_test), CONFIG)
@@ -145,7 +143,7 @@ def test_without_training_masks_there_is_no_fixed_head(
 
 
 def test_the_table_of_images_has_the_means_of_the_scores(
-    backbone: ReferencePositionVit, dataset: PreparedDataset
+    backbone: FrozenBackbone, dataset: PreparedDataset
 ) -> None:
     result = attention(backbone, dataset, CONFIG)
     nothing = AttentionResult(scores={}, images={}, reason="no attention")
@@ -161,7 +159,7 @@ def test_the_table_of_images_has_the_means_of_the_scores(
 
 
 def test_ranked_examples_are_the_best_the_median_and_the_worst(
-    backbone: ReferencePositionVit, dataset: PreparedDataset
+    backbone: FrozenBackbone, dataset: PreparedDataset
 ) -> None:
     scores = attention(backbone, dataset, CONFIG).images["paper@0.6"].jaccards
     ranked = ranked_examples(backbone, dataset, CONFIG, scores)
@@ -182,7 +180,7 @@ def test_few_images_are_ranked_once_each() -> None:
 def test_a_backbone_without_cls_attention_gives_null_with_the_reason(
     dataset: PreparedDataset,
 ) -> None:
-    resnet = timm.create_model("resnet10t", num_classes=0)
+    resnet = FrozenBackbone(timm.create_model("resnet10t", num_classes=0))
     result = attention(resnet, dataset, CONFIG)
     assert result.scores == {}
     assert result.reason is not None
@@ -192,7 +190,7 @@ def test_a_backbone_without_cls_attention_gives_null_with_the_reason(
 
 
 def test_images_without_masks_give_null_with_the_reason(
-    backbone: ReferencePositionVit, dataset: PreparedDataset
+    backbone: FrozenBackbone, dataset: PreparedDataset
 ) -> None:
     result = attention(backbone, _without_masks(dataset), CONFIG)
     assert (result.scores, result.reason) == ({}, "no test image has a mask")
@@ -208,7 +206,7 @@ def test_the_protocol_names_what_was_scored(dataset: PreparedDataset) -> None:
 
 
 def test_images_without_masks_have_maps_and_no_scores(
-    backbone: ReferencePositionVit, dataset: PreparedDataset
+    backbone: FrozenBackbone, dataset: PreparedDataset
 ) -> None:
     examples = attention_examples(backbone, backbone, _without_masks(dataset), CONFIG)
     assert len(examples["image"]) == len(examples["teacher_maps"]) == CONFIG.examples

@@ -11,15 +11,14 @@ from dino.data.dataset import PreparedDataset
 from dino.data.normalisation import normalised
 from dino.evaluation import attention_explorer as module
 from dino.evaluation.attention_explorer import attention_explorer, cells_of
-from dino.features.attention_maps import last_self_attention
+from dino.features.frozen_backbone import FrozenBackbone
 from dino.model.backbone import build_backbone
-from dino.model.reference_vit import ReferencePositionVit
 
 CONFIG = AttentionConfig(image_size_px=16)
 
 
 @pytest.fixture(scope="module")
-def models() -> dict[str, torch.nn.Module]:
+def models() -> dict[str, FrozenBackbone]:
     config = ArchitectureConfig(
         timm_name="vit_tiny_patch16_224",
         image_size_px=8,
@@ -29,7 +28,7 @@ def models() -> dict[str, torch.nn.Module]:
         num_heads=2,
     )
     torch.manual_seed(0)
-    return {name: build_backbone(config) for name in ("teacher", "random_init")}
+    return {name: FrozenBackbone(build_backbone(config)) for name in ("teacher", "random_init")}
 
 
 def _shares(arrays: dict[str, np.ndarray], model: str) -> np.ndarray:
@@ -45,18 +44,17 @@ def _pixels(arrays: dict[str, np.ndarray]) -> torch.Tensor:
 
 @torch.no_grad()
 def test_bytes_stand_for_the_attention_and_the_cosines(
-    models: dict[str, torch.nn.Module], dataset: PreparedDataset
+    models: dict[str, FrozenBackbone], dataset: PreparedDataset
 ) -> None:
     arrays = attention_explorer(models, dataset, CONFIG)
     assert arrays["explorer_class_name"].tolist() == ["0", "1", "2", "3", "4", "5"]
     assert arrays["explorer_reason"] == ""
     for name, model in models.items():
-        assert isinstance(model, ReferencePositionVit)
-        expected = last_self_attention(model, _pixels(arrays)).numpy()
+        expected = model.attention(_pixels(arrays)).values.numpy()
         shares = _shares(arrays, name)
         assert shares.shape == (6, 2, 65, 65)
         np.testing.assert_allclose(shares, expected, atol=expected.max() / 500)
-        features = model.forward_features(_pixels(arrays))[:, 1:]
+        _, features = model.feature_and_patches(_pixels(arrays))
         cosines = torch.nn.functional.cosine_similarity(features[:, None], features[:, :, None], -1)
         lowest = arrays[f"explorer_{name}_lowest_similarity"][:, None, None]
         found = lowest + (1 - lowest) * arrays[f"explorer_{name}_similarity"] / 255
@@ -66,7 +64,7 @@ def test_bytes_stand_for_the_attention_and_the_cosines(
 
 @torch.no_grad()
 def test_fine_grids_are_averaged_over_squares_of_patches(
-    models: dict[str, torch.nn.Module],
+    models: dict[str, FrozenBackbone],
     dataset: PreparedDataset,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -77,8 +75,7 @@ def test_fine_grids_are_averaged_over_squares_of_patches(
     assert shares.shape == (6, 2, 17, 17)
     np.testing.assert_allclose(shares.sum(axis=-1), 1, atol=0.02)
     teacher = models["teacher"]
-    assert isinstance(teacher, ReferencePositionVit)
-    fine = last_self_attention(teacher, _pixels(arrays)).numpy()
+    fine = teacher.attention(_pixels(arrays)).values.numpy()
     of_cls = fine[:, :, 0, 1:].reshape(6, 2, 4, 2, 4, 2).sum(axis=(3, 5)).reshape(6, 2, 16)
     np.testing.assert_allclose(shares[:, :, 0, 1:], of_cls, atol=1e-3)
     # the second cell's patches are the third and fourth of the first two rows
@@ -94,7 +91,7 @@ def test_cells_are_squares_of_whole_patches(grid: int, expected: tuple[int, int]
 
 
 def test_images_without_labels_or_masks_are_spread_over_the_split(
-    models: dict[str, torch.nn.Module], dataset: PreparedDataset
+    models: dict[str, FrozenBackbone], dataset: PreparedDataset
 ) -> None:
     unlabelled = dataset.manifest.assign(has_mask=False, label=-1)
     arrays = attention_explorer(models, replace(dataset, manifest=unlabelled), CONFIG)
@@ -103,7 +100,7 @@ def test_images_without_labels_or_masks_are_spread_over_the_split(
 
 
 def test_without_cls_attention_there_is_the_reason(dataset: PreparedDataset) -> None:
-    resnet = timm.create_model("resnet10t", num_classes=0)
+    resnet = FrozenBackbone(timm.create_model("resnet10t", num_classes=0))
     arrays = attention_explorer({"teacher": resnet}, dataset, CONFIG)
     assert "ResNet has no self-attention" in str(arrays["explorer_reason"])
     assert len(arrays["explorer_image"]) == 0

@@ -240,9 +240,9 @@ def test_a_batch_above_the_labelled_images_is_refused(dataset: PreparedDataset) 
 
 def test_what_cannot_be_finetuned_is_one_line(dataset: PreparedDataset) -> None:
     of_one_size = timm.create_model(
-        "deit_tiny_distilled_patch16_224", num_classes=0, img_size=32, depth=1
+        "deit_tiny_distilled_patch16_224", num_classes=0, img_size=32, patch_size=4, depth=1
     )
-    with pytest.raises(ConfigurationError, match=r"finetune\.crop_px: expected what Vis.* got 8"):
+    with pytest.raises(ConfigurationError, match=r"crop_px: expected what Vis.* got 8"):
         finetune({"a": of_one_size}, {"a": 1.0}, dataset, CONFIG)
     backbone = _backbone()
     backbone.get_classifier = lambda: nn.Conv2d(8, 3, 1)  # type: ignore[method-assign, assignment]

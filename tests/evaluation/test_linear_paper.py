@@ -1,5 +1,4 @@
 import pytest
-from torch import nn
 
 from dino.core.configuration.architecture import ArchitectureConfig
 from dino.core.configuration.features import FeaturesConfig
@@ -10,6 +9,7 @@ from dino.data.dataset import PreparedDataset
 from dino.evaluation import linear_paper as module
 from dino.evaluation.linear import classifier_input, linear
 from dino.evaluation.linear_paper import linear_paper
+from dino.features.frozen_backbone import FrozenBackbone
 from dino.features.global_features import extract_features
 from dino.features.labelled_splits import LabelledSplits, labelled_splits
 from dino.model.backbone import build_backbone
@@ -19,7 +19,7 @@ CONFIG = LinearPaperConfig(epochs=3, batch_size=32, learning_rates=(0.05, 0.5))
 
 
 @pytest.fixture(scope="module")
-def backbone() -> nn.Module:
+def backbone() -> FrozenBackbone:
     architecture = ArchitectureConfig(
         timm_name="vit_tiny_patch16_224",
         image_size_px=8,
@@ -29,18 +29,18 @@ def backbone() -> nn.Module:
         num_heads=2,
     )
     with seeded(0):
-        return build_backbone(architecture).eval()
+        return FrozenBackbone(build_backbone(architecture))
 
 
 @pytest.fixture(scope="module")
-def splits(backbone: nn.Module, dataset: PreparedDataset) -> LabelledSplits:
+def splits(backbone: FrozenBackbone, dataset: PreparedDataset) -> LabelledSplits:
     found = extract_features({"m": backbone}, {"m": ""}, dataset, FEATURES)["m"]
     inputs = classifier_input(found.cls_tokens, found.patch_mean, average_pool=False)
     return labelled_splits(inputs, dataset.manifest, dataset.classes)
 
 
 def test_without_augmentation_it_is_the_cached_protocol(
-    backbone: nn.Module, dataset: PreparedDataset, splits: LabelledSplits
+    backbone: FrozenBackbone, dataset: PreparedDataset, splits: LabelledSplits
 ) -> None:
     config = LinearPaperConfig(
         epochs=3, batch_size=200, learning_rates=(0.5,), scale=(1.0, 1.0), flip_probability=0.0
@@ -55,7 +55,7 @@ def test_without_augmentation_it_is_the_cached_protocol(
 
 @pytest.mark.parametrize("cores", [1, 4])
 def test_the_result_does_not_depend_on_the_workers(
-    backbone: nn.Module,
+    backbone: FrozenBackbone,
     dataset: PreparedDataset,
     splits: LabelledSplits,
     monkeypatch: pytest.MonkeyPatch,
@@ -67,7 +67,7 @@ def test_the_result_does_not_depend_on_the_workers(
 
 
 def test_last_and_best_epoch_are_both_reported(
-    backbone: nn.Module, dataset: PreparedDataset, splits: LabelledSplits
+    backbone: FrozenBackbone, dataset: PreparedDataset, splits: LabelledSplits
 ) -> None:
     result = linear_paper(backbone, dataset, splits, CONFIG, FEATURES)
     assert result.last.epoch == 3

@@ -14,6 +14,7 @@ from dino.evaluation.baselines import raw_pixel_robustness, raw_pixels
 from dino.evaluation.corrupted_images import CorruptedImages, robustness_of_features
 from dino.evaluation.knn import knn_accuracies
 from dino.evaluation.robustness import robustness
+from dino.features.frozen_backbone import FrozenBackbone
 from dino.features.global_features import extract_features
 from dino.model.backbone import build_backbone
 
@@ -22,18 +23,17 @@ FEATURES = FeaturesConfig(resize_px=8, crop_px=8, last_blocks=1)
 
 
 @pytest.fixture(scope="module")
-def backbone() -> torch.nn.Module:
+def backbone() -> FrozenBackbone:
     torch.manual_seed(0)
-    return build_backbone(
-        ArchitectureConfig(
-            timm_name="vit_tiny_patch16_224",
-            image_size_px=8,
-            patch_size_px=2,
-            embed_dim=16,
-            depth=2,
-            num_heads=2,
-        )
-    ).eval()
+    config = ArchitectureConfig(
+        timm_name="vit_tiny_patch16_224",
+        image_size_px=8,
+        patch_size_px=2,
+        embed_dim=16,
+        depth=2,
+        num_heads=2,
+    )
+    return FrozenBackbone(build_backbone(config))
 
 
 def test_rows_are_all_images_clean_then_in_each_condition(dataset: PreparedDataset) -> None:
@@ -93,7 +93,7 @@ def test_without_one_right_answer_there_is_no_drop(dataset: PreparedDataset) -> 
 
 
 def test_backbones_give_the_same_numbers_twice(
-    dataset: PreparedDataset, backbone: torch.nn.Module
+    dataset: PreparedDataset, backbone: FrozenBackbone
 ) -> None:
     features = extract_features({"a": backbone}, {"a": "sha"}, dataset, FEATURES)["a"]
     clean = {"a": features.cls_tokens[:, -1]}

@@ -1,20 +1,20 @@
 import pytest
 import timm
 import torch
+from torch import nn
 
 from dino.core.configuration.architecture import ArchitectureConfig
 from dino.features.attention_maps import (
     cls_attention,
-    last_self_attention,
     masks_of_mass,
     no_cls_attention,
     upsampled,
 )
+from dino.features.frozen_backbone import FrozenBackbone
 from dino.model.backbone import build_backbone
-from dino.model.reference_vit import ReferencePositionVit
 
 
-def _backbone() -> ReferencePositionVit:
+def _backbone() -> nn.Module:
     config = ArchitectureConfig(
         timm_name="vit_tiny_patch16_224",
         image_size_px=16,
@@ -23,40 +23,34 @@ def _backbone() -> ReferencePositionVit:
         depth=2,
         num_heads=2,
     )
-    backbone = build_backbone(config).eval()
-    assert isinstance(backbone, ReferencePositionVit)
-    return backbone
+    return build_backbone(config).eval()
 
 
 @torch.no_grad()
 def test_attention_is_what_the_last_block_multiplies_values_with() -> None:
-    backbone, images = _backbone(), torch.randn(2, 3, 16, 24)
+    network, images = _backbone(), torch.randn(2, 3, 16, 24)
     seen: list[torch.Tensor] = []
-    last = backbone.blocks[-1].attn
+    last = network.blocks[-1].attn
     last.fused_attn = False
     last.attn_drop.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
-    backbone(images)
-    torch.testing.assert_close(last_self_attention(backbone, images), seen[0])
-
-
-@torch.no_grad()
-def test_cls_attention_is_the_first_row_without_cls() -> None:
-    backbone, images = _backbone(), torch.randn(2, 3, 16, 24)
-    maps = cls_attention(backbone, images)
+    network(images)
+    maps = cls_attention(FrozenBackbone(network), images)
     assert maps.shape == (2, 2, 4, 6)
-    expected = last_self_attention(backbone, images)[:, :, 0, 1:]
-    torch.testing.assert_close(maps.flatten(2), expected)
+    torch.testing.assert_close(maps.flatten(2), seen[0][:, :, 0, 1:])
 
 
 @pytest.mark.parametrize("name", ["resnet10t", "xcit_nano_12_p16_224"])
 def test_backbones_without_cls_attention_say_why(name: str) -> None:
-    reason = no_cls_attention(timm.create_model(name, num_classes=0))
+    reason = no_cls_attention(FrozenBackbone(timm.create_model(name, num_classes=0)))
     assert reason is not None
     assert "no self-attention of a [CLS] token" in reason
-    backbone = _backbone()
-    assert no_cls_attention(backbone) is None
-    backbone.patch_embed.patch_size = (8, 4)
-    assert no_cls_attention(backbone) == "its patches are not square but 8 x 4 px"
+    assert no_cls_attention(FrozenBackbone(_backbone())) is None
+
+
+def test_patches_that_are_no_squares_have_no_masks() -> None:
+    oblong = timm.create_model("vit_tiny_patch16_224", num_classes=0, depth=1, patch_size=(8, 4))
+    reason = no_cls_attention(FrozenBackbone(oblong))
+    assert reason == "its patches are not square but 8 x 4 px"
 
 
 def test_masks_keep_the_fewest_patches_of_the_mass() -> None:

@@ -14,7 +14,7 @@ from dino.core.artifacts import sha256_of_file
 from dino.core.configuration.architecture import ArchitectureConfig
 from dino.core.errors import CheckpointError, DinoError
 from dino.data.normalisation import IMAGENET_MEAN, IMAGENET_STD
-from dino.features.teacher import load_backbone
+from dino.features.teacher import load_backbone, load_trainable_backbone
 from dino.model.existing_teacher import ensure_unchanged, existing_teacher
 from dino.model.reference_vit import ReferencePositionVit
 from dino.model.timm_folder import read_folder, weights_file
@@ -79,7 +79,7 @@ def test_features_are_timms(tmp_path: Path, name: str, arguments: dict[str, Any]
     height, width = read_folder(folder).image_size_px
     pixels = torch.rand(2, 3, min(height, 64), min(width, 64))
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
-    features = load_backbone(folder)((pixels - mean) / std)
+    features = load_backbone(folder).global_feature((pixels - mean) / std)
     torch.testing.assert_close(features, _own_features(folder, pixels), atol=1e-5, rtol=1e-4)
 
 
@@ -117,7 +117,8 @@ def test_a_run_takes_over_a_network_with_its_classifier_left_out(folder: Path) -
 
 
 def test_positions_of_two_rows_of_eight_are_no_four_of_four(tmp_path: Path) -> None:
-    backbone = load_backbone(_written(tmp_path, **{**SIZES, "img_size": (8, 32)}))
+    _written(tmp_path, **{**SIZES, "img_size": (8, 32)})
+    backbone = load_trainable_backbone(tmp_path, drop_path=0.0)
     assert isinstance(backbone, ReferencePositionVit)
     rows = torch.tensor([1.0, 5.0]).repeat_interleave(8)
     with torch.no_grad():
@@ -150,7 +151,7 @@ def test_what_config_json_does_not_say_is_timms_default(folder: Path) -> None:
 @pytest.mark.parametrize("value", ["", "token"])
 def test_a_network_without_pooling_gives_its_cls_token(folder: Path, value: str) -> None:
     _changed(folder, "model_args", global_pool=value)
-    assert load_backbone(folder)(torch.zeros(2, 3, 16, 16)).shape == (2, 16)
+    assert load_backbone(folder).global_feature(torch.zeros(2, 3, 16, 16)).shape == (2, 16)
 
 
 @pytest.mark.parametrize(
@@ -205,6 +206,6 @@ def test_numbers_that_are_none_are_refused_by_name(folder: Path, file: str, valu
 def test_weights_of_another_precision_become_float32(folder: Path, dtype: torch.dtype) -> None:
     weights = {n: w.to(dtype) for n, w in load_file(folder / "model.safetensors").items()}
     save_file(weights, folder / "model.safetensors")
-    state = load_backbone(folder).state_dict()
+    state = load_backbone(folder).weights
     assert {tensor.dtype for tensor in state.values()} == {torch.float32}
     assert torch.equal(state["cls_token"], weights["cls_token"].float())

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from dino.evaluation.attention import image_scores, pixel_masks
-from dino.features.attention_maps import cls_maps, masks_of_mass, upsampled
+from dino.features.attention_maps import masks_of_mass, upsampled
+from dino.features.networks.tokens import Attention
 from dino.metrics.jaccard import object_jaccards
 
 Golden = Callable[[str], Mapping[str, np.ndarray]]
@@ -13,7 +14,8 @@ Golden = Callable[[str], Mapping[str, np.ndarray]]
 
 def _maps(file: Mapping[str, np.ndarray], image: int) -> torch.Tensor:
     rows, columns = file[f"i{image}/grid"].tolist()
-    return cls_maps(torch.from_numpy(file[f"i{image}/attentions"]), (rows, columns))
+    attention = torch.from_numpy(file[f"i{image}/attentions"])
+    return Attention(values=attention, grid=(rows, columns), prefix_tokens=1).of_first_token
 
 
 def _jaccards(file: Mapping[str, np.ndarray], image: int, mass: float) -> np.ndarray:

@@ -7,6 +7,7 @@ from networks import architecture_of, arrays_below
 from torch import nn
 
 from dino.evaluation.linear import LinearTraining, classifier_input, validate
+from dino.features.frozen_backbone import FrozenBackbone
 from dino.features.global_features import tokens_of_last_blocks
 from dino.features.labelled_splits import LabelledFeatures
 from dino.model.backbone import build_backbone
@@ -28,7 +29,7 @@ def _backbone(file: Mapping[str, np.ndarray]) -> nn.Module:
 def _input(file: Mapping[str, np.ndarray], variant: str, images: np.ndarray) -> torch.Tensor:
     blocks = int(file[f"{variant}/n"])
     cls_tokens, patch_mean = tokens_of_last_blocks(
-        _backbone(file), torch.from_numpy(images), blocks
+        FrozenBackbone(_backbone(file)), torch.from_numpy(images), blocks
     )
     return classifier_input(cls_tokens, patch_mean, bool(file[f"{variant}/avgpool"]))
 

@@ -9,8 +9,7 @@ from dino.core.configuration.architecture import ArchitectureConfig
 from dino.data.normalisation import normalised
 from dino.features.attention_maps import cls_attention, no_cls_attention
 from dino.features.global_features import tokens_of_last_blocks
-from dino.features.teacher import load_backbone, save_backbone
-from dino.model.reference_vit import ReferencePositionVit
+from dino.features.teacher import load_backbone, load_trainable_backbone, save_backbone
 from dino.model.student_teacher import initial_backbone
 from dino.model.timm_folder import PixelStatistics
 
@@ -36,7 +35,7 @@ def test_our_loader_keeps_the_references_positions_at_other_sizes(tmp_path):
     backbone = initial_backbone(ARCHITECTURE, seed=1).eval()
     save_backbone(tmp_path, ARCHITECTURE, backbone.state_dict())
     images = torch.randn(2, 3, 56, 42)
-    torch.testing.assert_close(load_backbone(tmp_path)(images), backbone(images))
+    torch.testing.assert_close(load_backbone(tmp_path).global_feature(images), backbone(images))
 
 
 @pytest.mark.parametrize("name", ["vit", "resnet10t"])
@@ -51,12 +50,16 @@ def test_a_network_that_was_trained_on_other_pixels_sees_those(tmp_path, name):
     loaded = load_backbone(tmp_path / "own")
     with torch.no_grad():
         expected = plain(own)
-        for backbone in (loaded, copy.deepcopy(loaded)):
-            torch.testing.assert_close(backbone(normalised(pixels)), expected, atol=1e-5, rtol=1e-5)
-            tokens, _ = tokens_of_last_blocks(backbone, normalised(pixels), 1)
-            torch.testing.assert_close(tokens[:, 0], expected, atol=1e-5, rtol=1e-5)
+        trainable = load_trainable_backbone(tmp_path / "own", drop_path=0.0).eval()
+        for feature in (
+            loaded.global_feature(normalised(pixels)),
+            tokens_of_last_blocks(loaded, normalised(pixels), 1)[0][:, 0],
+            trainable(normalised(pixels)),
+            copy.deepcopy(trainable)(normalised(pixels)),
+        ):
+            torch.testing.assert_close(feature, expected, atol=1e-5, rtol=1e-5)
+    assert loaded.pixels == statistics
     if name == "vit":
-        assert isinstance(loaded, ReferencePositionVit)
         save_backbone(tmp_path / "project", architecture, weights)
         maps = cls_attention(load_backbone(tmp_path / "project"), own)
         torch.testing.assert_close(cls_attention(loaded, normalised(pixels)), maps)
@@ -64,16 +67,18 @@ def test_a_network_that_was_trained_on_other_pixels_sees_those(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("name", "attends"),
     [
-        "vit_small_patch14_reg4_dinov2",
-        "vit_base_patch16_siglip_224",
-        "deit_tiny_distilled_patch16_224",
-        "vit_relpos_small_patch16_224",
-        "swin_tiny_patch4_window7_224",
+        ("vit_small_patch14_reg4_dinov2", True),
+        ("vit_base_patch16_siglip_224", False),
+        ("deit_tiny_distilled_patch16_224", True),
+        ("vit_relpos_small_patch16_224", False),
+        ("swin_tiny_patch4_window7_224", False),
     ],
 )
-def test_other_transformers_give_their_pooled_feature_and_say_why_no_attention(tmp_path, name):
+def test_other_transformers_give_their_pooled_feature_and_attention_or_why_not(
+    tmp_path, name, attends
+):
     small = {"depth": 2} if "swin" not in name else {}
     size_px = 224 if "224" in name else 56
     architecture = ArchitectureConfig(timm_name=name, image_size_px=size_px, **small)
@@ -81,8 +86,13 @@ def test_other_transformers_give_their_pooled_feature_and_say_why_no_attention(t
     save_backbone(tmp_path, architecture, backbone.state_dict())
     assert "positions_at_other_sizes" not in read_json(tmp_path / "config.json")
     loaded, images = load_backbone(tmp_path), torch.randn(1, 3, size_px, size_px)
-    assert "no self-attention of a [CLS] token" in no_cls_attention(loaded)
+    if attends:
+        assert no_cls_attention(loaded) is None
+        rows, columns = loaded.grid_of((size_px, size_px))
+        assert cls_attention(loaded, images).shape == (1, loaded.heads, rows, columns)
+    else:
+        assert "no self-attention of a [CLS] token" in no_cls_attention(loaded)
+    cls_tokens, patch_mean = tokens_of_last_blocks(loaded, images, 1)
     with torch.no_grad():
-        cls_tokens, patch_mean = tokens_of_last_blocks(loaded, images, 1)
         torch.testing.assert_close(cls_tokens[:, 0], backbone(images))
     assert patch_mean.shape == cls_tokens[:, 0].shape

@@ -29,7 +29,7 @@ def test_it_is_the_teacher_that_is_evaluated(evaluated: Workplace) -> None:
     artifacts = evaluated.root / "artifacts" / RUN
     for model, seed in (("teacher", 7), ("random_init", 0)):
         expected = initial_backbone(ArchitectureConfig(**SIZES), seed=seed).state_dict()
-        actual = load_backbone(artifacts / model).state_dict()
+        actual = load_backbone(artifacts / model).weights
         assert all(torch.equal(actual[name], expected[name]) for name in expected)
     results = evaluated.root / "results" / "runs" / RUN
     assert (results / "pretrain.csv").read_text().count("\n") == 1
