@@ -50,6 +50,9 @@ def test_it_has_the_form_of_results_and_names_the_commit(recorded: Workplace) ->
     stages = json.loads((record / "provenance.json").read_text())["runs"][RUN]
     assert set(stages) == set(PER_RUN)
     assert all(of["git"] == {"commit": commit, "dirty": False} for of in stages.values())
+    assert not list(record.rglob("provenance/"))
+    measured = {path.stem for path in (record / "runs" / RUN).glob("*.json")}
+    assert measured == {"knn", "attention"}
     assert stages["pretrain"]["parameters"]["pretrain"]["batch_size"] == 32
     assert (record / "params.yaml").read_text() == read_preset(recorded.root, "tiny").text
     environment = json.loads((record / "environment.json").read_text())

@@ -126,6 +126,23 @@ def _set_up(root: Path, workplace: Path, linked: list[str]) -> None:
             link.symlink_to(root / name)
 
 
+def _says_something(path: Path, file: Path) -> bool:
+    """Whether a record keeps `file`, which is results/`path`.
+
+    It does not keep a stage's provenance, which provenance.json repeats, nor the result of an
+    evaluation that gives only the reason why there is none, which summary.json shows as null.
+    """
+    if "provenance" in path.parts:
+        return False
+    if path.suffix != ".json":
+        return True
+    content = read_json(file)
+    reason_alone = content.get("reason") and not any(
+        value for key, value in content.items() if key != "reason"
+    )
+    return not reason_alone
+
+
 def _keep(root: Path, workplace: Path, preset: Preset, parameters: Parameters) -> None:
     """Replace records/NAME by what the workflow has written below results/."""
     name = preset.name
@@ -136,7 +153,10 @@ def _keep(root: Path, workplace: Path, preset: Preset, parameters: Parameters) -
             if not output.startswith("results/"):
                 continue
             for file in files_of(workplace / output):
-                target = new / file.relative_to(workplace / "results")
+                path = file.relative_to(workplace / "results")
+                if not _says_something(path, file):
+                    continue
+                target = new / path
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, target)
     shutil.copyfile(workplace / "params.yaml", new / "params.yaml")
