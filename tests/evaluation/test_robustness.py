@@ -56,7 +56,7 @@ def test_more_images_than_there_are_means_all(dataset: PreparedDataset) -> None:
 def test_clean_accuracy_is_that_of_knn(dataset: PreparedDataset) -> None:
     clean = raw_pixels(dataset)
     config = RobustnessConfig(images=999, neighbours=5)
-    result = raw_pixel_robustness(clean, dataset, config)
+    result = raw_pixel_robustness(clean, CorruptedImages(dataset, config), config)
     train, test = (torch.from_numpy(dataset.indices(split)) for split in ("train", "test"))
     labels = torch.from_numpy(dataset.manifest["label"].to_numpy(dtype=np.int64).copy())
     expected = knn_accuracies(
@@ -72,7 +72,7 @@ def test_clean_accuracy_is_that_of_knn(dataset: PreparedDataset) -> None:
 
 
 def test_the_mean_is_of_all_fifteen_and_the_drop_is_from_clean(dataset: PreparedDataset) -> None:
-    result = raw_pixel_robustness(raw_pixels(dataset), dataset, CONFIG)
+    result = raw_pixel_robustness(raw_pixels(dataset), CorruptedImages(dataset, CONFIG), CONFIG)
     everything = [t.top1 for severities in result.corruptions.values() for t in severities.values()]
     assert len(everything) == 15
     assert result.mean.top1 == pytest.approx(np.mean(everything))
@@ -106,4 +106,4 @@ def test_backbones_give_the_same_numbers_twice(
 def test_an_unlabelled_image_is_refused(dataset: PreparedDataset) -> None:
     manifest = dataset.manifest.assign(label=-1)
     with pytest.raises(DataError, match="test images have no label"):
-        raw_pixel_robustness(raw_pixels(dataset), replace(dataset, manifest=manifest), CONFIG)
+        CorruptedImages(replace(dataset, manifest=manifest), CONFIG)

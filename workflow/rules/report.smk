@@ -12,6 +12,9 @@ rule report:
         recipe="work/recipes/report.json",
     output:
         "results/summary.json",
+        "results/metrics.json",
+        "results/scores.csv",
+        "results/scores.parquet",
         "results/provenance.json",
         directory("results/figures_svg"),
         report(

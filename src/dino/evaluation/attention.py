@@ -20,6 +20,7 @@ from torch import Tensor
 
 from dino.core.configuration.attention import AttentionConfig, protocol_key
 from dino.core.precision import best_device
+from dino.core.score import Score, bounds, setting
 from dino.data.dataset import PreparedDataset
 from dino.data.normalisation import normalised
 from dino.evaluation.masked_images import (
@@ -40,6 +41,13 @@ from dino.features.attention_maps import (
 from dino.features.frozen_backbone import FrozenBackbone
 from dino.metrics.intervals import mean_interval
 from dino.metrics.jaccard import object_jaccards
+
+_HEADLINE = "attention_jaccard"
+_KEYS = {
+    "best_head_fixed": "attention_fixed_head_jaccard",
+    "mean_of_heads": "attention_mean_heads_jaccard",
+}
+"""By protocol: the names of the scores with the first mass."""
 
 ObjectJaccards = Float64[np.ndarray, "_objects _masks"]
 """Of one image, 0 to 1: each of its objects, whose number is its own, with the mask of each head,
@@ -132,6 +140,32 @@ def attention(
         if measured is not None:
             of_images[key] = measured
     return AttentionResult(scores=scores, images=of_images, reason=None)
+
+
+def attention_scores(
+    model: str, result: AttentionResult, images: int, config: AttentionConfig
+) -> list[Score]:
+    """The Jaccard index over `images` images by every protocol and mass, the headline first.
+
+    Values are None where there is no such number.
+    """
+    scores = []
+    for protocol, mass in product(config.protocols, config.masses):
+        name = protocol_key(protocol, mass)
+        found = result.scores.get(name)
+        key = _KEYS.get(protocol, "") if mass == config.masses[0] else ""
+        scores.append(
+            Score(
+                model=model,
+                setting=setting(protocol=protocol, mass=f"{mass:g}"),
+                metric="jaccard",
+                value=None if found is None else found.jaccard,
+                n=images,
+                key=_HEADLINE if name == config.headline else key,
+                **bounds(None if found is None else found.interval),
+            )
+        )
+    return scores
 
 
 def _score(

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from dino.core.configuration.attention import AttentionConfig
 from dino.core.configuration.robustness import RobustnessConfig
+from dino.core.score import Score, bounds
 from dino.data.dataset import PreparedDataset
 from dino.evaluation.corrupted_images import (
     CorruptedImages,
@@ -70,11 +71,10 @@ def raw_pixels(dataset: PreparedDataset) -> Float32[Tensor, "images dim"]:
 
 
 def raw_pixel_robustness(
-    clean: Float32[Tensor, "images dim"], dataset: PreparedDataset, config: RobustnessConfig
+    clean: Float32[Tensor, "images dim"], images: CorruptedImages, config: RobustnessConfig
 ) -> RobustnessResult:
     """The accuracies of corrupted images by their `raw_pixels`; `clean`: those of all images."""
-    images = CorruptedImages(dataset, config)
-    small = _are_small(dataset)
+    small = _are_small(images.dataset)
     pixels = np.empty((len(images), clean.shape[1]), dtype=np.float32)
     for row in range(len(images)):
         pixels[row] = _pixels(images[row], small)
@@ -104,6 +104,20 @@ def centre_box(dataset: PreparedDataset, config: AttentionConfig) -> CentreBoxRe
     return CentreBoxResult(
         jaccard=float(scores.mean()), interval=mean_interval(scores), area_share=share, reason=None
     )
+
+
+def mask_scores(model: str, result: CentreBoxResult | OtsuResult, images: int) -> list[Score]:
+    """The Jaccard index over `images` images; its value is None where there is no number."""
+    return [
+        Score(
+            model=model,
+            metric="jaccard",
+            value=result.jaccard,
+            n=images,
+            key="attention_jaccard",
+            **bounds(result.interval),
+        )
+    ]
 
 
 def _jaccards(

@@ -19,6 +19,7 @@ from sklearn.manifold import TSNE
 
 from dino.core.configuration.class_map import ClassMapConfig, superclass_of
 from dino.core.errors import DataError
+from dino.core.score import Score, bounds, setting
 from dino.metrics.intervals import LEVEL
 
 _COORDINATE_DECIMALS = 3
@@ -53,6 +54,8 @@ class ClassMapResult:
     spearman_interval: tuple[float, float] | None
     """Its 95 % percentile bootstrap interval over the images of each class."""
     spearman_reason: str | None
+    images: int
+    """The number of images that the means are over."""
 
 
 def class_map(
@@ -91,7 +94,32 @@ def class_map(
         spearman_highest=None if truth is None else _highest(truth),
         spearman_interval=None if truth is None else _interval(images, truth, config.seed),
         spearman_reason=reason,
+        images=sum(map(len, images)),
     )
+
+
+def class_map_scores(model: str, result: ClassMapResult, config: ClassMapConfig) -> list[Score]:
+    """The rank correlation with the superclasses, and the highest that there can be."""
+    of_split = setting(split=config.split)
+    return [
+        Score(
+            model=model,
+            setting=of_split,
+            metric="spearman",
+            value=result.spearman,
+            n=result.images,
+            unit="",
+            key="class_map_spearman",
+            **bounds(result.spearman_interval),
+        ),
+        Score(
+            model=model,
+            setting=of_split,
+            metric="spearman_highest",
+            value=result.spearman_highest,
+            unit="",
+        ),
+    ]
 
 
 def _by_class(

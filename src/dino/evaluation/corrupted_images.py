@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from dino.core.configuration.robustness import RobustnessConfig
+from dino.core.score import Score, bounds, setting
 from dino.data.corruptions import CORRUPTIONS, SEVERITIES, corrupted
 from dino.data.dataset import PreparedDataset
 from dino.features.neighbours import class_votes, nearest_neighbours
@@ -94,6 +95,40 @@ def robustness_of_features(
     truth = np.tile(labels[scored], len(CONDITIONS))
     right = (rank_of_label(votes.numpy(), truth) == 0).reshape(len(CONDITIONS), -1)
     return _result(right)
+
+
+def robustness_scores(model: str, result: RobustnessResult, images: int) -> list[Score]:
+    """The accuracies of `images` images: the mean over corruptions, clean, and each condition.
+
+    corruption=mean is over all corruptions and severities.
+    """
+    mean = setting(corruption="mean")
+    accuracies = [
+        (mean, result.mean, "robustness_top1"),
+        (setting(corruption="none"), result.clean, "robustness_clean_top1"),
+        *(
+            (setting(corruption=corruption, severity=severity), found, "")
+            for corruption, by_severity in result.corruptions.items()
+            for severity, found in by_severity.items()
+        ),
+    ]
+    return [
+        *(
+            Score(
+                model=model,
+                setting=condition,
+                metric="top1",
+                value=found.top1,
+                n=images,
+                key=key,
+                **bounds(found.top1_interval),
+            )
+            for condition, found, key in accuracies
+        ),
+        Score(
+            model=model, setting=mean, metric="relative_drop", value=result.relative_drop, n=images
+        ),
+    ]
 
 
 def _result(right: Bool[np.ndarray, "conditions images"]) -> RobustnessResult:

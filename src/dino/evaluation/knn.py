@@ -8,11 +8,18 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from dino.core.configuration.knn import KnnConfig
+from dino.core.score import Score, bounds, setting
 from dino.features.labelled_splits import LabelledFeatures, LabelledSplits
 from dino.features.neighbours import class_votes, nearest_neighbours
 from dino.metrics.accuracy import rank_of_label, top_k_accuracy
 from dino.metrics.intervals import share_interval
 
+_KEYS = {
+    ("test", "top1"): "knn_top1",
+    ("test", "top5"): "knn_top5",
+    ("val", "top1"): "knn_val_top1",
+}
+"""By split and metric: the names of the scores with the headline number of neighbours."""
 _BLOCK_VOTES = 2**24
 """Votes held at a time: 128 MiB."""
 
@@ -68,6 +75,34 @@ def knn(splits: LabelledSplits, config: KnnConfig) -> KnnResult:
     return KnnResult(
         val=accuracies(splits.val), test=accuracies(splits.test), leave_one_out=leave_one_out
     )
+
+
+def knn_scores(
+    model: str, result: KnnResult, splits: LabelledSplits, config: KnnConfig
+) -> list[Score]:
+    """Every accuracy of `result`; split=train is that of each training image among the others."""
+    of_splits = (
+        ("test", result.test),
+        ("val", result.val),
+        ("train", result.leave_one_out or {}),
+    )
+    return [
+        Score(
+            model=model,
+            setting=setting(split=split, k=k),
+            metric=metric,
+            value=value,
+            n=splits.images[split],
+            key=_KEYS.get((split, metric), "") if k == config.headline else "",
+            **bounds(interval),
+        )
+        for split, accuracies in of_splits
+        for k, found in accuracies.items()
+        for metric, value, interval in (
+            ("top1", found.top1, found.top1_interval),
+            ("top5", found.top5, found.top5_interval),
+        )
+    ]
 
 
 @torch.no_grad()

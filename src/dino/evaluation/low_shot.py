@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from dino.core.configuration.low_shot import LowShotConfig
 from dino.core.errors import ConfigurationError
+from dino.core.score import DEVIATION, Score, bounds, setting
 from dino.core.seeding import Purpose, stream
 from dino.features.labelled_splits import LabelledSplits
 from dino.metrics.accuracy import rank_of_label, top_k_accuracy
@@ -64,6 +65,47 @@ def low_shot(splits: LabelledSplits, config: LowShotConfig) -> LowShotResult:
     when the solver does not converge.
     """
     return LowShotResult(shares=tuple(_share(splits, f, config) for f in config.fractions))
+
+
+def low_shot_scores(model: str, result: LowShotResult, images: int) -> list[Score]:
+    """The accuracies on `images` test images: their mean over the draws, and that of each draw."""
+    scores = []
+    for share in result.shares:
+        labels = f"{100 * share.fraction:g}%"
+        key = f"low_shot_{100 * share.fraction:g}_top1".replace(".", "_", 1)
+        of_share = setting(labels=labels)
+        scores += [
+            Score(
+                model=model,
+                setting=of_share,
+                metric="top1",
+                value=share.test_top1,
+                n=images,
+                key=key,
+                **bounds(share.test_top1_interval),
+            ),
+            Score(
+                model=model,
+                setting=of_share,
+                metric=DEVIATION,
+                value=share.deviation,
+                n=len(share.draws),
+                unit="points",
+                key=f"{key}_{DEVIATION}",
+            ),
+        ]
+        scores += [
+            Score(
+                model=model,
+                setting=setting(labels=labels, draw=number),
+                metric="top1",
+                value=draw.test_top1,
+                n=images,
+                **bounds(draw.test_top1_interval),
+            )
+            for number, draw in enumerate(share.draws)
+        ]
+    return scores
 
 
 def _share(splits: LabelledSplits, fraction: float, config: LowShotConfig) -> LowShotShare:

@@ -34,6 +34,11 @@ class LabelledSplits:
     test: LabelledFeatures
     classes: int
 
+    @property
+    def images(self) -> dict[str, int]:
+        """The number of labelled images of each split."""
+        return {name: len(getattr(self, name).labels) for name in get_args(Split)}
+
     def to(self, device: torch.device) -> "LabelledSplits":
         """The same on `device`."""
         return LabelledSplits(

@@ -14,6 +14,31 @@ Count = Annotated[int, Field(strict=True, ge=0)]
 Interval = Annotated[list[Number], Field(min_length=2, max_length=2)] | None
 
 
+class Row(TypedDict):
+    """A score, as `dino.core.score` describes it."""
+
+    model: str
+    setting: str
+    metric: str
+    value: Number | None
+    low: Number | None
+    high: Number | None
+    n: Count | None
+    unit: str
+    key: str
+
+
+class BaselineRow(Row):
+    evaluation: str
+
+
+class Result(TypedDict):
+    """The part of a result file that all evaluations have in common."""
+
+    reason: str | None
+    scores: list[Row]
+
+
 class Dataset(TypedDict):
     source: str
     classes: list[str]
@@ -116,38 +141,34 @@ class Robustness(TypedDict):
     relative_drop: Number | None
 
 
-class Reason(TypedDict):
-    reason: str
-
-
-class KnnFile(TypedDict):
+class KnnFile(Result):
     headline: Count
     teacher: Knn
     random_init: Knn
 
 
-class LinearFile(TypedDict):
+class LinearFile(Result):
     teacher: Linear
     random_init: Linear
 
 
-class LinearPaperFile(TypedDict):
+class LinearPaperFile(Result):
     teacher: Linear
 
 
-class LowShotFile(TypedDict):
+class LowShotFile(Result):
     teacher: LowShot
     random_init: LowShot
 
 
-class AttentionFile(TypedDict):
+class AttentionFile(Result):
     headline: str
     protocol: Protocol
     teacher: Attention
     random_init: Attention
 
 
-class ClassMapFile(TypedDict):
+class ClassMapFile(Result):
     split: str
     classes: list[str]
     superclass_of: list[str] | None
@@ -155,14 +176,14 @@ class ClassMapFile(TypedDict):
     random_init: ClassMap
 
 
-class FinetuneFile(TypedDict):
+class FinetuneFile(Result):
     epochs: Count
     train_images: Count
     teacher: Finetune
     random_init: Finetune
 
 
-class RobustnessFile(TypedDict):
+class RobustnessFile(Result):
     images: Count
     neighbours: Count
     teacher: Robustness
@@ -178,6 +199,8 @@ class RawPixels(TypedDict):
 
 
 class BaselinesFile(TypedDict):
+    reason: str | None
+    scores: list[BaselineRow]
     raw_pixels: RawPixels
     centre_box: Masks
     otsu: Masks
@@ -208,13 +231,13 @@ FORMS: dict[str, Any] = {
 
 
 def read_result(path: Path) -> dict[str, Any]:
-    """A file of FORMS, or one that holds the reason alone why nothing was measured.
+    """A file of FORMS, or one that says why nothing was measured and holds no scores.
 
     Raises `DinoError` that names the file and the key which is not what it should be.
     """
     content = read_json(path)
-    only_reason = isinstance(content, dict) and set(content) == {"reason"}
-    return _checked(path, content, Reason if only_reason else FORMS[path.stem])
+    nothing = isinstance(content, dict) and content.get("reason") is not None
+    return _checked(path, content, Result if nothing else FORMS[path.stem])
 
 
 def read_record(path: Path) -> dict[str, Any]:

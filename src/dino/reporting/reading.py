@@ -78,6 +78,12 @@ def read_results(project: Project, parameters: "Parameters") -> Results:
 def _read_run(project: Project, run: "Run", raw_pixels: dict[str, Any]) -> RunResults:
     paths = project.run(run.name)
     files = {stage: read_result(paths.result(stage)) for stage in _FILES}
+    rows = tuple(
+        {"evaluation": stage, **row} for stage in _FILES for row in files[stage].pop("scores")
+    )
+    for file in files.values():
+        if file["reason"] is None:
+            del file["reason"]
     _ensure_comparable(project, run.name, files, raw_pixels)
     return RunResults(
         name=run.name,
@@ -87,6 +93,7 @@ def _read_run(project: Project, run: "Run", raw_pixels: dict[str, Any]) -> RunRe
         log=_read_log(paths.training_log),
         **files,
         maps=_read_maps(paths.attention_maps),
+        rows=rows,
         weights=_weights(read_record(paths.provenance("pretrain"))),
     )
 

@@ -1,12 +1,14 @@
 """Everything that the evaluations measured, as read from the result files."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
 from numpy.typing import NDArray
 
 from dino.reporting.kinds import random_init_is, source_of, teacher_kind
+from dino.reporting.rows import long_table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,8 @@ class RunResults:
     robustness: dict[str, Any]
     maps: dict[str, NDArray[Any]]
     """attention_maps.npz."""
+    rows: tuple[dict[str, Any], ...] = ()
+    """The scores of all evaluations, each with the name of its evaluation."""
     weights: dict[str, Any] | None = None
     """Where the teacher is from, as `architectures.NAME.weights` has it; None if trained here."""
 
@@ -81,6 +85,23 @@ class Results:
     dataset: dict[str, Any]
     baselines: dict[str, Any]
     runs: tuple[RunResults, ...]
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """Every score as one row (see `dino.reporting.rows`): those of the runs, then baselines."""
+        of_runs = [
+            {
+                "run": run.name,
+                "architecture": run.architecture,
+                "variant": run.variant,
+                "seed": run.seed,
+                **row,
+            }
+            for run in self.runs
+            for row in run.rows
+        ]
+        rows = [*of_runs, *self.baselines["scores"]]
+        return long_table({"dataset": self.dataset["source"], **row} for row in rows)
 
     @property
     def architectures(self) -> tuple[str, ...]:

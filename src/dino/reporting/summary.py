@@ -1,78 +1,80 @@
-"""The few numbers that stand for the whole project: results/summary.json."""
+"""The few numbers that stand for the whole project: results/summary.json and metrics.json."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from statistics import fmean, stdev
 from typing import Any
 
+import pandas as pd
+
 from dino.core.paths import RANDOM_INIT, TEACHER
-from dino.reporting.results import Group, Results, RunResults
-from dino.reporting.scores import (
-    Scores,
-    attention_scores,
-    class_map_scores,
-    finetune_scores,
-    jaccard_scores,
-    knn_scores,
-    linear_scores,
-    low_shot_scores,
-    robustness_scores,
-)
+from dino.core.score import DEVIATION
+from dino.reporting.results import Group, Results
 
 DECIMALS = 2
 """Of every percentage: 10,000 test images resolve 0.01 %."""
+Scores = dict[str, float | None]
+"""Scores by their names; None: not measured. NAME_low and NAME_high are the interval of NAME."""
 
 
 def summarise(results: Results) -> dict[str, Any]:
     """Dataset, scores of every run, and scores of the baselines; percentages of the test split.
 
-    `knn_*` count the headline number of neighbours; `linear_*` are those of the last epoch,
-    `linear_best_top1` of the epoch that was best on val; the learning rate was chosen on val.
-    `linear_paper_*` are by the paper's protocol, for the teacher alone. `low_shot_1_top1` is the
-    mean over the draws of 1 % of the labels, with its `_deviation` over them. `attention_jaccard`
-    is that of the first protocol with the first mass, `attention_fixed_head_jaccard` and
-    `attention_mean_heads_jaccard` of the two others with that mass; null for a backbone without
-    [CLS] attention. `class_map_spearman` is a correlation, -1 to 1, null without superclasses.
-    `finetune_top1` of random init is training from scratch. `robustness_top1` is the mean over
-    corruptions and severities. Without labels accuracies are null. `NAME_low` and `NAME_high` are
-    the 95 % interval of NAME over the test images; that of a mean over runs is the mean of theirs.
+    They are the rows of `results.scores` that have a key, by which they stand here. `NAME_low` and
+    `NAME_high` are the 95 % interval of NAME over the test images; that of a mean over runs is the
+    mean of theirs. A score that another model or run has is null where it was not measured.
     `groups` holds, for the seeds of each architecture and variant, their number n, the mean and
     the sample standard deviation (null for one seed); a score that some seeds lack is that of the
     others. The random-init baseline is each run's own teacher before step 0: the mean over runs,
     and over the runs of each architecture. Equal results give equal values: nothing here depends on
     when or where the stages ran.
     """
-    random_init = {run.name: _scores_of_run(run, RANDOM_INIT) for run in results.runs}
-    baselines = results.baselines
-    pixels = baselines["raw_pixels"]
+    named = _named(results.scores)
+    of_runs = _wide(named[named["run"] != ""])
+    of_baselines = named[named["run"] == ""]
+    teachers, random_inits = (_of_model(of_runs, model) for model in (TEACHER, RANDOM_INIT))
+    names = [run.name for run in results.runs]
     return {
         "dataset": _dataset(results.dataset),
-        "runs": {run.name: _rounded(_scores_of_run(run, TEACHER)) for run in results.runs},
-        "groups": {group.name: _over_seeds(group) for group in results.groups},
+        "runs": {name: _over(teachers, [name], fmean) for name in names},
+        "groups": {group.name: _over_seeds(teachers, group) for group in results.groups},
         "baselines": {
-            "raw_pixels": _rounded(
-                {
-                    **knn_scores(pixels.get("knn", {}), results.headline),
-                    **linear_scores(pixels.get("linear", {})),
-                    **low_shot_scores(pixels.get("low_shot", {})),
-                    **class_map_scores(pixels.get("class_map", {})),
-                    **robustness_scores(pixels.get("robustness", {})),
-                }
-            ),
-            "random_init": {
-                **_mean(random_init.values()),
+            **{
+                model: _over(_wide(of_baselines[of_baselines["model"] == model]), None, fmean)
+                for model in results.baselines
+                if model not in ("reason", "scores")
+            },
+            RANDOM_INIT: {
+                **_over(random_inits, names, fmean),
                 "by_architecture": {
-                    architecture: _mean(
-                        random_init[run.name]
-                        for run in results.runs
-                        if run.architecture == architecture
+                    architecture: _over(
+                        random_inits,
+                        [run.name for run in results.runs if run.architecture == architecture],
+                        fmean,
                     )
                     for architecture in results.architectures
                 },
             },
-            "centre_box": _rounded(jaccard_scores(baselines["centre_box"])),
-            "otsu": _rounded(jaccard_scores(baselines["otsu"])),
         },
     }
+
+
+def headlines(results: Results, summary: dict[str, Any]) -> dict[str, Scores]:
+    """The first named score of each evaluation, by run, and by group where it has several seeds.
+
+    They are few, so that a table of all experiments still has room for them.
+    """
+    scores = results.scores
+    named = scores[(scores["model"] == TEACHER) & (scores["key"] != "")]
+    keys = named.drop_duplicates("evaluation")["key"].tolist()
+    entries = {
+        **{run.name: summary["runs"][run.name] for run in results.runs},
+        **{
+            group.name: summary["groups"][group.name]["mean"]
+            for group in results.groups
+            if len(group.runs) > 1
+        },
+    }
+    return {name: {key: entry.get(key) for key in keys} for name, entry in entries.items()}
 
 
 def scores_of_group(summary: dict[str, Any], group: Group) -> Scores:
@@ -99,50 +101,57 @@ def _dataset(dataset: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _scores_of_run(run: RunResults, model: str) -> Scores:
-    return {
-        **knn_scores(run.knn.get(model, {}), str(run.knn.get("headline"))),
-        **linear_scores(run.linear.get(model, {})),
-        **linear_scores(run.linear_paper.get(model, {}), "linear_paper"),
-        **low_shot_scores(run.low_shot.get(model, {})),
-        **attention_scores(run.attention, model),
-        **class_map_scores(run.class_map.get(model, {})),
-        **finetune_scores(run.finetune.get(model, {})),
-        **robustness_scores(run.robustness.get(model, {})),
-    }
+def _named(scores: pd.DataFrame) -> pd.DataFrame:
+    """One row for each number of the summary: run, model, name, number, and whether it is a score.
+
+    The bounds of an interval are numbers of their own; a deviation has none.
+    """
+    rows = scores[scores["key"] != ""]
+    estimates = rows[rows["metric"] != DEVIATION]
+    parts = [rows.assign(name=rows["key"], number=rows["value"])]
+    for end in ("low", "high"):
+        parts.append(estimates.assign(name=estimates["key"] + f"_{end}", number=estimates[end]))
+    return pd.concat(parts)[["run", "model", "name", "number", "metric"]]
 
 
-def _over_seeds(group: Group) -> dict[str, Any]:
-    seeds = [_scores_of_run(run, TEACHER) for run in group.runs]
-    return {
-        "n": len(seeds),
-        "mean": _mean(seeds),
-        "deviation": _deviation(seeds) if len(seeds) > 1 else None,
-    }
-
-
-def _deviation(seeds: list[Scores]) -> Scores:
-    """Of every score; bounds of intervals and deviations over draws have none of their own."""
-    names = [name for name in seeds[0] if not name.endswith(("_low", "_high", "_deviation"))]
-    measured = {name: [s[name] for s in seeds if s[name] is not None] for name in names}
-    return _rounded(
-        {
-            name: stdev(v for v in values if v is not None) if len(values) > 1 else None
-            for name, values in measured.items()
-        }
+def _wide(named: pd.DataFrame) -> pd.DataFrame:
+    """A row for each model and run, a column for each name; NaN where it was not measured."""
+    # pivot refuses two scores of one name, where pivot_table would take their mean
+    return named.pivot(  # noqa: PD010
+        index=["model", "run"], columns="name", values="number"
     )
 
 
-def _mean(many: Iterable[Scores]) -> Scores:
-    rows = list(many)
-    measured = {key: [row[key] for row in rows if row[key] is not None] for key in rows[0]}
-    return _rounded(
-        {
-            key: fmean(v for v in values if v is not None) if values else None
-            for key, values in measured.items()
-        }
-    )
+def _of_model(wide: pd.DataFrame, model: str) -> pd.DataFrame:
+    of_model = wide[wide.index.get_level_values("model") == model]
+    return of_model.droplevel("model")
 
 
-def _rounded(scores: Scores) -> Scores:
-    return {key: None if v is None else round(v, DECIMALS) for key, v in scores.items()}
+def _over_seeds(teachers: pd.DataFrame, group: Group) -> dict[str, Any]:
+    names = [run.name for run in group.runs]
+    return {
+        "n": len(names),
+        "mean": _over(teachers, names, fmean),
+        "deviation": _deviation(teachers, names) if len(names) > 1 else None,
+    }
+
+
+def _deviation(teachers: pd.DataFrame, names: list[str]) -> Scores:
+    """That of every score; bounds of intervals and deviations over draws have none of their own."""
+    ends = ("_low", "_high", f"_{DEVIATION}")
+    scores = [name for name in teachers.columns if not name.endswith(ends)]
+    return _over(teachers[scores], names, lambda values: stdev(values) if values[1:] else None)
+
+
+def _over(
+    table: pd.DataFrame, names: list[str] | None, mean: Callable[[list[float]], float | None]
+) -> Scores:
+    """The `mean` of each column over the rows `names` (None: all) that have a number."""
+    rows = table if names is None else table.reindex(names)
+    return {name: _rounded(rows[name].dropna().tolist(), mean) for name in rows.columns}
+
+
+def _rounded(values: Iterable[float], mean: Callable[[list[float]], float | None]) -> float | None:
+    measured = list(values)
+    value = mean(measured) if measured else None
+    return None if value is None else round(value, DECIMALS)

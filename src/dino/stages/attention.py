@@ -7,7 +7,8 @@ import numpy as np
 from dino.core.artifacts import replacing, write_text
 from dino.core.configuration.attention import protocol_key
 from dino.core.paths import MODELS, RANDOM_INIT, TEACHER, Project
-from dino.evaluation.attention import attention, attention_protocol, image_table
+from dino.core.score import Score
+from dino.evaluation.attention import attention, attention_protocol, attention_scores, image_table
 from dino.evaluation.attention_examples import attention_examples, ranked_examples
 from dino.evaluation.attention_explorer import attention_explorer
 from dino.evaluation.masked_images import scored_images
@@ -37,11 +38,10 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
         evaluation.paths.attention_images,
         table.to_csv(index=False, float_format="%.4f", lineterminator="\n"),
     )
-    result: dict[str, Any] = {
-        "headline": config.headline,
-        "protocol": attention_protocol(dataset, config),
-    }
-    for model in MODELS:
-        scores = results[model]
-        result[model] = {"scores": scores.scores, "reason": scores.reason}
-    evaluation.save(result)
+    protocol = attention_protocol(dataset, config)
+    scores: list[Score] = []
+    details: dict[str, Any] = {"headline": config.headline, "protocol": protocol}
+    for model, found in results.items():
+        scores += attention_scores(model, found, protocol.images, config)
+        details[model] = {"scores": found.scores, "reason": found.reason}
+    evaluation.save(scores, details)

@@ -5,12 +5,22 @@ from typing import TYPE_CHECKING, Any
 
 from dino.core.paths import Project
 from dino.core.provenance import Stopwatch, plain
+from dino.core.score import Score
 from dino.data.dataset import PreparedDataset
-from dino.evaluation.baselines import centre_box, otsu, raw_pixel_robustness, raw_pixels
-from dino.evaluation.class_map import class_map
-from dino.evaluation.knn import knn
+from dino.evaluation.baselines import (
+    centre_box,
+    mask_scores,
+    otsu,
+    raw_pixel_robustness,
+    raw_pixels,
+)
+from dino.evaluation.class_map import class_map, class_map_scores
+from dino.evaluation.corrupted_images import CorruptedImages, robustness_scores
+from dino.evaluation.knn import knn, knn_scores
 from dino.evaluation.linear import linear
-from dino.evaluation.low_shot import low_shot
+from dino.evaluation.low_shot import low_shot, low_shot_scores
+from dino.evaluation.masked_images import scored_images
+from dino.evaluation.trained_classifier import trained_classifier_scores
 from dino.features.labelled_splits import labelled_splits
 from dino.stages.saving import NO_LABELS, save_provenance, save_result
 
@@ -19,18 +29,28 @@ if TYPE_CHECKING:
 
 SCORED_AS = ("knn", "linear", "low_shot", "attention", "class_map", "robustness")
 """The evaluations that baselines are scored by."""
+RAW_PIXELS = "raw_pixels"
+Found = tuple[list[Score], Any]
+"""The scores of one evaluation, and what stands beside them."""
 
 
 def execute(project: Project, parameters: "Parameters") -> None:
-    """Write results/baselines.json."""
+    """Write results/baselines.json: rows as the evaluations have them, each with its evaluation."""
     stopwatch = Stopwatch()
     dataset = PreparedDataset.open(project.data(parameters.trained_on))
-    result = {
-        "raw_pixels": _raw_pixels(dataset, parameters),
-        "centre_box": plain(centre_box(dataset, parameters.attention)),
-        "otsu": plain(otsu(dataset, parameters.attention)),
+    found = _raw_pixels(dataset, parameters)
+    rows = [_row(stage, score) for stage, (scores, _) in found.items() for score in scores]
+    details: dict[str, Any] = {
+        RAW_PIXELS: {stage: about for stage, (_, about) in found.items()}
+        if dataset.classes
+        else {"reason": NO_LABELS}
     }
-    save_result(project, "baselines", None, result)
+    images = len(scored_images(dataset, parameters.attention))
+    for name, baseline in (("centre_box", centre_box), ("otsu", otsu)):
+        result = baseline(dataset, parameters.attention)
+        rows += [_row("attention", score) for score in mask_scores(name, result, images)]
+        details[name] = result
+    save_result(project, "baselines", None, rows, details)
     save_provenance(
         project,
         "baselines",
@@ -42,19 +62,44 @@ def execute(project: Project, parameters: "Parameters") -> None:
     )
 
 
-def _raw_pixels(dataset: PreparedDataset, parameters: "Parameters") -> dict[str, Any]:
-    """What classifiers say of the pixels themselves, or why they say nothing."""
+def _row(evaluation: str, score: Score) -> dict[str, Any]:
+    return {"evaluation": evaluation, **plain(score)}
+
+
+def _raw_pixels(dataset: PreparedDataset, parameters: "Parameters") -> dict[str, Found]:
+    """What the evaluations that are not switched off say of the pixels; nothing without labels."""
     if not dataset.classes:
-        return {"reason": NO_LABELS}
+        return {}
     pixels = raw_pixels(dataset)
     splits = labelled_splits(pixels, dataset.manifest, dataset.classes)
-    scores: dict[str, Callable[[], Any]] = {
-        "knn": lambda: knn(splits, parameters.knn),
-        "linear": lambda: linear(splits, parameters.linear),
-        "low_shot": lambda: low_shot(splits, parameters.low_shot),
-        "class_map": lambda: class_map(
-            pixels.numpy(), dataset.manifest, dataset.classes, parameters.class_map
-        ),
-        "robustness": lambda: raw_pixel_robustness(pixels, dataset, parameters.robustness),
+
+    def of_knn() -> Found:
+        found = knn(splits, parameters.knn)
+        return knn_scores(RAW_PIXELS, found, splits, parameters.knn), found
+
+    def of_linear() -> Found:
+        found = linear(splits, parameters.linear)
+        return trained_classifier_scores("linear", RAW_PIXELS, found, splits.images), found
+
+    def of_low_shot() -> Found:
+        found = low_shot(splits, parameters.low_shot)
+        return low_shot_scores(RAW_PIXELS, found, splits.images["test"]), found
+
+    def of_class_map() -> Found:
+        config = parameters.class_map
+        found = class_map(pixels.numpy(), dataset.manifest, dataset.classes, config)
+        return class_map_scores(RAW_PIXELS, found, config), found
+
+    def of_robustness() -> Found:
+        images = CorruptedImages(dataset, parameters.robustness)
+        found = raw_pixel_robustness(pixels, images, parameters.robustness)
+        return robustness_scores(RAW_PIXELS, found, len(images.indices)), found
+
+    scored: dict[str, Callable[[], Found]] = {
+        "knn": of_knn,
+        "linear": of_linear,
+        "low_shot": of_low_shot,
+        "class_map": of_class_map,
+        "robustness": of_robustness,
     }
-    return {stage: plain(score()) for stage, score in scores.items() if parameters.enabled(stage)}
+    return {stage: score() for stage, score in scored.items() if parameters.enabled(stage)}

@@ -10,6 +10,7 @@ from dino.core.artifacts import sha256_of_file
 from dino.core.paths import Project
 from dino.core.precision import best_device, resolve_precision
 from dino.core.provenance import Stopwatch
+from dino.core.score import Score
 from dino.data.dataset import PreparedDataset, read_description, read_manifest
 from dino.features.feature_set import FeatureSet, load_features
 from dino.stages.saving import save_provenance, save_result
@@ -73,14 +74,20 @@ class Evaluation:
         return features
 
     def save(
-        self, result: dict[str, Any], *, uses: tuple[str, ...] = (), precision: str = "float32"
+        self,
+        scores: list[Score],
+        details: dict[str, Any],
+        *,
+        uses: tuple[str, ...] = (),
+        precision: str = "float32",
     ) -> None:
         """Write results/runs/RUN/STAGE.json and its provenance.
 
-        `uses` names the sections of params.yaml that count besides the stage's own; `precision` is
-        that of its arithmetic as params.yaml has it.
+        `details` are what stands beside the scores, such as learning curves; `uses` names the
+        sections of params.yaml that count besides the stage's own; `precision` is that of its
+        arithmetic as params.yaml has it.
         """
-        save_result(self._project, self._stage, self._run, result)
+        save_result(self._project, self._stage, self._run, scores, details)
         sections = (*uses, self._stage)
         save_provenance(
             self._project,

@@ -1,9 +1,11 @@
 """finetune: train the whole teacher on labelled images, and the same network from scratch."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from dino.core.paths import MODELS, RANDOM_INIT, TEACHER, Project
+from dino.data.dataset import Split
 from dino.evaluation.finetune import finetune, training_images
+from dino.evaluation.trained_classifier import trained_classifier_scores
 from dino.features.teacher import load_trainable_backbone
 from dino.stages.evaluation import Evaluation
 
@@ -21,7 +23,13 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
     }
     layer_decays = {TEACHER: config.layer_decay, RANDOM_INIT: config.scratch_layer_decay}
     results = finetune(backbones, layer_decays, dataset, config)
+    images = {split: len(dataset.indices(split)) for split in get_args(Split)}
     evaluation.save(
+        [
+            score
+            for model in MODELS
+            for score in trained_classifier_scores("finetune", model, results[model], images)
+        ],
         {
             "train_images": len(training_images(dataset, config)),
             "epochs": config.epochs,

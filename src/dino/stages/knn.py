@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from dino.core.paths import MODELS, Project
-from dino.evaluation.knn import knn
+from dino.core.score import Score
+from dino.evaluation.knn import knn, knn_scores
 from dino.features.labelled_splits import labelled_splits
 from dino.stages.evaluation import Evaluation
 
@@ -15,9 +16,12 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
     """Write results/runs/RUN/knn.json."""
     evaluation = Evaluation(project, parameters, run, "knn")
     config = parameters.knn
-    result: dict[str, Any] = {"headline": config.headline, "temperature": config.temperature}
+    scores: list[Score] = []
+    details: dict[str, Any] = {"headline": config.headline, "temperature": config.temperature}
     for model in MODELS:
         features = evaluation.features(model).last_cls_token
         splits = labelled_splits(features, evaluation.manifest, evaluation.classes)
-        result[model] = knn(splits, config)
-    evaluation.save(result)
+        found = knn(splits, config)
+        scores += knn_scores(model, found, splits, config)
+        details[model] = found
+    evaluation.save(scores, details)

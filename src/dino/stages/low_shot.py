@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from dino.core.paths import MODELS, Project
-from dino.evaluation.low_shot import low_shot
+from dino.core.score import Score
+from dino.evaluation.low_shot import low_shot, low_shot_scores
 from dino.features.labelled_splits import labelled_splits
 from dino.stages.evaluation import Evaluation
 
@@ -15,9 +16,12 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
     """Write results/runs/RUN/low_shot.json."""
     evaluation = Evaluation(project, parameters, run, "low_shot")
     config = parameters.low_shot
-    result: dict[str, Any] = {"inverse_penalty": config.inverse_penalty}
+    scores: list[Score] = []
+    details: dict[str, Any] = {"inverse_penalty": config.inverse_penalty}
     for model in MODELS:
         features = evaluation.features(model).last_cls_token
         splits = labelled_splits(features, evaluation.manifest, evaluation.classes)
-        result[model] = low_shot(splits, config)
-    evaluation.save(result)
+        found = low_shot(splits, config)
+        scores += low_shot_scores(model, found, splits.images["test"])
+        details[model] = found
+    evaluation.save(scores, details)

@@ -1,4 +1,4 @@
-"""report: write summary.json, tables, figures and report.html."""
+"""report: write the table of all scores, summary.json, tables, figures and report.html."""
 
 from typing import TYPE_CHECKING
 
@@ -8,7 +8,7 @@ from dino.reporting.agreement import ensure_agreement
 from dino.reporting.figures.catalogue import all_pictures
 from dino.reporting.page import page
 from dino.reporting.reading import read_provenance, read_results
-from dino.reporting.summary import summarise
+from dino.reporting.summary import headlines, summarise
 from dino.reporting.tables.catalogue import all_tables, timed_tables
 
 if TYPE_CHECKING:
@@ -48,5 +48,9 @@ def execute(project: Project, parameters: "Parameters") -> None:
     write_folder(folder / "figures", {f"{p.name}.png": p.png for p in pictures})
     write_folder(folder / "figures_svg", {f"{p.name}.svg": p.svg for p in pictures})
     write_text(folder / "report.html", text)
+    write_text(folder / "scores.csv", results.scores.to_csv(index=False, lineterminator="\n"))
+    with replacing(folder / "scores.parquet") as temporary:
+        results.scores.to_parquet(temporary, index=False)
+    write_json(folder / "metrics.json", headlines(results, summary))
     # last: who finds it finds everything else
     write_json(folder / "summary.json", summary)

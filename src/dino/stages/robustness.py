@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from dino.core.paths import MODELS, Project
 from dino.data.corruptions import STRENGTHS
-from dino.evaluation.corrupted_images import CorruptedImages
+from dino.evaluation.corrupted_images import CorruptedImages, robustness_scores
 from dino.evaluation.robustness import robustness
 from dino.features.teacher import load_backbone
 from dino.stages.evaluation import Evaluation
@@ -21,9 +21,11 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
     backbones = {model: load_backbone(evaluation.network(model)) for model in MODELS}
     clean = {model: evaluation.features(model).last_cls_token for model in MODELS}
     results = robustness(backbones, clean, images, parameters.features, config)
+    count = len(images.indices)
     evaluation.save(
+        [score for model in MODELS for score in robustness_scores(model, results[model], count)],
         {
-            "images": len(images.indices),
+            "images": count,
             "neighbours": config.neighbours,
             "temperature": config.temperature,
             "strengths": STRENGTHS,

@@ -13,10 +13,20 @@ NO_LABELS = "the data set has no labels"
 """The reason in place of a result that labels are needed for."""
 
 
-def save_result(project: Project, stage: str, run: "Run | None", result: Any) -> None:
-    """Write the result file of `stage`: that of one run, or the one that all runs share."""
+def save_result(
+    project: Project,
+    stage: str,
+    run: "Run | None",
+    scores: list[Any],
+    details: dict[str, Any],
+    reason: str | None = None,
+) -> None:
+    """Write the result file of `stage`: that of one run, or the one that all runs share.
+
+    It holds the rows of `scores`, and `details` beside them; `reason` says why there are none.
+    """
     folder = project if run is None else project.run(run.name)
-    write_json(folder.result(stage), plain(result))
+    write_json(folder.result(stage), plain({"reason": reason, "scores": scores, **details}))
 
 
 def save_provenance(

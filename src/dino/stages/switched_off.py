@@ -27,9 +27,9 @@ def nothing_to_do(project: Project, parameters: "Parameters", stage: str) -> str
 def execute(
     project: Project, parameters: "Parameters", run: "Run", stage: str, reason: str
 ) -> None:
-    """Write results/runs/RUN/STAGE.json with the reason alone, without loading torch."""
+    """Write results/runs/RUN/STAGE.json with the reason and no scores, without loading torch."""
     stopwatch = Stopwatch()
-    save_result(project, stage, run, {"reason": reason})
+    save_result(project, stage, run, [], {}, reason)
     save_provenance(
         project,
         stage,
