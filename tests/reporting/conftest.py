@@ -22,6 +22,14 @@ from result_files import (
     low_shot,
     robustness,
 )
+from score_rows import (
+    baseline_rows,
+    finetune_rows,
+    knn_rows,
+    linear_rows,
+    low_shot_rows,
+    robustness_rows,
+)
 from sklearn.datasets import load_digits
 
 from dino.core.artifacts import write_json
@@ -35,7 +43,7 @@ HEADS = 4
 EXAMPLES = 5
 PATCH_SIZE_PX = 7
 STEPS = 120
-NO_LABELS = {"reason": "the data set has no labels"}
+NO_LABELS = {"reason": "the data set has no labels", "scores": []}
 
 
 def write_project(
@@ -75,7 +83,9 @@ def write_project(
     write_json(
         project.results / "baselines.json",
         {
-            "raw_pixels": raw_pixels if labelled else NO_LABELS,
+            "reason": None,
+            "scores": baseline_rows(labelled),
+            "raw_pixels": raw_pixels if labelled else {"reason": NO_LABELS["reason"]},
             "centre_box": {"jaccard": 51.238, "interval": [50.5, 52.0], "area_share": 0.5},
             "otsu": {"jaccard": 80.0, "interval": [79.0, 81.0]},
         },
@@ -162,6 +172,8 @@ def _write_run(paths: Any, score: float, without_attention: bool) -> None:
     write_json(
         paths.result("knn"),
         {
+            "reason": None,
+            "scores": [*knn_rows("teacher", score), *knn_rows("random_init", score - 8)],
             "headline": 20,
             "temperature": 0.07,
             "teacher": knn(score),
@@ -170,18 +182,45 @@ def _write_run(paths: Any, score: float, without_attention: bool) -> None:
     )
     write_json(
         paths.result("linear"),
-        {"epochs": 3, "teacher": linear(score + 1), "random_init": linear(score - 7)},
+        {
+            "reason": None,
+            "scores": [*linear_rows("teacher", score + 1), *linear_rows("random_init", score - 7)],
+            "epochs": 3,
+            "teacher": linear(score + 1),
+            "random_init": linear(score - 7),
+        },
     )
-    write_json(paths.result("linear_paper"), {"epochs": 3, "teacher": linear(score + 2)})
+    write_json(
+        paths.result("linear_paper"),
+        {
+            "reason": None,
+            "scores": linear_rows("teacher", score + 2, "linear_paper"),
+            "epochs": 3,
+            "teacher": linear(score + 2),
+        },
+    )
     write_json(
         paths.result("low_shot"),
-        {"teacher": low_shot(score - 10), "random_init": low_shot(score - 20)},
+        {
+            "reason": None,
+            "scores": [
+                *low_shot_rows("teacher", score - 10),
+                *low_shot_rows("random_init", score - 20),
+            ],
+            "teacher": low_shot(score - 10),
+            "random_init": low_shot(score - 20),
+        },
     )
     write_json(paths.result("attention"), attention(without_attention))
     write_json(paths.result("class_map"), class_map())
     write_json(
         paths.result("finetune"),
         {
+            "reason": None,
+            "scores": [
+                *finetune_rows("teacher", score + 2),
+                *finetune_rows("random_init", score - 20),
+            ],
             "epochs": 3,
             "train_images": 500,
             "teacher": finetune(score + 2, layer_decay=0.65),
@@ -191,6 +230,11 @@ def _write_run(paths: Any, score: float, without_attention: bool) -> None:
     write_json(
         paths.result("robustness"),
         {
+            "reason": None,
+            "scores": [
+                *robustness_rows("teacher", score - 20),
+                *robustness_rows("random_init", score - 30),
+            ],
             "images": 400,
             "neighbours": 20,
             "teacher": robustness(score - 20),

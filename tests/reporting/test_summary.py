@@ -2,8 +2,10 @@ import json
 import math
 from dataclasses import replace
 
+from score_rows import row
+
 from dino.reporting.results import Results
-from dino.reporting.summary import difference, scores_of_group, summarise
+from dino.reporting.summary import difference, headlines, scores_of_group, summarise
 
 
 def test_a_run_has_its_test_scores_at_the_headline_k_rounded_to_two_decimals(
@@ -42,16 +44,15 @@ def test_every_accuracy_has_its_interval_beside_it(results: Results) -> None:
     assert (scores["knn_top1_low"], scores["knn_top1_high"]) == (79.0, 81.0)
 
 
-def test_without_labels_every_accuracy_is_none(no_labels: Results) -> None:
+def test_what_no_model_was_measured_by_is_left_out(no_labels: Results) -> None:
     summary = summarise(no_labels)
     assert no_labels.no_accuracies == "the data set has no labels"
+    assert summary["baselines"]["raw_pixels"] == {}
     for scores in (
         *summary["runs"].values(),
-        summary["baselines"]["raw_pixels"],
         summary["baselines"]["random_init"]["by_architecture"]["vit_micro_7"],
     ):
-        assert scores["knn_top1"] is scores["linear_best_top1"] is None
-        assert scores["knn_val_top1_low"] is None
+        assert {name.partition("_")[0] for name in scores} == {"attention"}
     assert summary["runs"]["vit_micro_7-dino-s0"]["attention_jaccard"] == 45.0
     json.dumps(summary, allow_nan=False)
 
@@ -148,11 +149,13 @@ def test_variants_are_groups_of_their_own(results: Results) -> None:
 
 def test_a_score_that_a_seed_lacks_is_that_of_the_others(results: Results) -> None:
     first, second = results.runs[:2]
-    switched_off = replace(second, finetune={"reason": "finetune.enabled is false"})
+    rows = tuple(row for row in second.rows if row["evaluation"] != "finetune")
+    switched_off = replace(second, rows=rows)
     summary = summarise(replace(results, runs=(first, switched_off)))
     group = summary["groups"]["vit_micro_7-dino"]
     assert group["mean"]["finetune_top1"] == 79.0
     assert group["deviation"]["finetune_top1"] is None
+    assert summary["runs"][second.name]["finetune_top1"] is None
 
 
 def test_scores_of_a_group_carry_its_deviation_beside_them(results: Results) -> None:
@@ -167,9 +170,45 @@ def test_a_difference_needs_both_numbers() -> None:
     assert difference(77.1, None) is None
 
 
-def test_without_labels_what_needs_them_has_no_number(one_run: Results) -> None:
-    nothing = {"reason": "the data set has no labels"}
-    unlabelled = replace(one_run.runs[0], finetune=nothing, robustness=nothing)
-    scores = summarise(replace(one_run, runs=(unlabelled,)))["runs"]["vit_micro_7-dino-s0"]
-    assert scores["finetune_top1"] is None and scores["finetune_top1_low"] is None
-    assert scores["robustness_top1"] is None and scores["robustness_clean_top1"] is None
+def test_what_only_the_teacher_was_measured_by_is_none_of_random_init(results: Results) -> None:
+    assert summarise(results)["baselines"]["random_init"]["linear_paper_top1"] is None
+
+
+def test_an_evaluation_that_nobody_knows_is_in_the_summary_and_in_the_headlines(
+    results: Results,
+) -> None:
+    rows = [
+        {"evaluation": "silhouette", **row(model, "", "silhouette", value, 0.1, key=key, unit="")}
+        for model, value in (("teacher", 0.254), ("random_init", 0.1))
+        for key in ("silhouette", "silhouette_of_val")
+    ]
+    runs = tuple(replace(run, rows=(*run.rows, *rows)) for run in results.runs)
+    extended = replace(results, runs=runs)
+    summary = summarise(extended)
+    first = summary["runs"]["vit_nano_7-dino-s0"]
+    assert (first["silhouette"], first["silhouette_low"]) == (0.25, 0.15)
+    assert summary["baselines"]["random_init"]["silhouette"] == 0.1
+    metrics = headlines(extended, summary)["vit_nano_7-dino-s0"]
+    assert metrics["silhouette"] == 0.25 and "silhouette_of_val" not in metrics
+
+
+def test_the_headlines_are_one_score_of_each_evaluation_and_groups_are_of_several_seeds(
+    results: Results, one_run: Results
+) -> None:
+    metrics = headlines(results, summarise(results))
+    assert list(metrics) == [
+        *(run.name for run in results.runs),
+        "vit_micro_7-dino",
+        "vit_nano_7-dino",
+    ]
+    assert metrics["vit_nano_7-dino"] == {
+        "knn_top1": 79.5,
+        "linear_top1": 80.5,
+        "linear_paper_top1": 81.5,
+        "low_shot_1_top1": 69.51,
+        "attention_jaccard": 45.0,
+        "class_map_spearman": 0.65,
+        "finetune_top1": 81.5,
+        "robustness_top1": 59.5,
+    }
+    assert list(headlines(one_run, summarise(one_run))) == ["vit_micro_7-dino-s0"]
