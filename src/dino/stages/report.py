@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from dino.core.artifacts import write_folder, write_json, write_text
+from dino.core.artifacts import replacing, write_folder, write_json, write_text
 from dino.core.paths import Project
 from dino.reporting.agreement import ensure_agreement
 from dino.reporting.figures.catalogue import all_pictures
