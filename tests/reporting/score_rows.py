@@ -1,9 +1,11 @@
 """The rows of scores in the evaluations' result files, with numbers that a reader can check."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from dino.core.score import setting
+from dino.reporting.results import RunResults
 
 Row = dict[str, Any]
 IMAGES = 597
@@ -76,10 +78,11 @@ def linear_rows(model: str, top1: float, stage: str = "linear") -> list[Row]:
 
 
 def finetune_rows(model: str, top1: float) -> list[Row]:
+    bounds = {"low": top1 - 1.004, "high": top1 + 1.006}
     last, best = (setting(split="test", epoch=epoch) for epoch in ("last", "best_on_val"))
     return [
-        row(model, last, "top1", top1, 1.005, key="finetune_top1"),
-        row(model, best, "top1", top1 + 0.5, 1.005, key="finetune_best_top1"),
+        row(model, last, "top1", top1, key="finetune_top1") | bounds,
+        row(model, best, "top1", top1 + 0.5, key="finetune_best_top1") | bounds,
     ]
 
 
@@ -89,7 +92,7 @@ def low_shot_rows(model: str, top1: float) -> list[Row]:
         where, key = setting(labels=f"{percent}%"), f"low_shot_{percent}_top1"
         rows += [
             row(model, where, "top1", top1 + percent / 100, 1, key=key),
-            row(model, where, "deviation", 0.5, key=f"{key}_deviation", unit="points"),
+            row(model, where, "deviation", 0.5, key=f"{key}_deviation", unit="points") | {"n": 5},
         ]
     return rows
 
@@ -163,3 +166,18 @@ def baseline_rows(labelled: bool) -> list[Row]:
         )
         for score in scores
     ]
+
+
+def unmeasured(run: RunResults, reason: str, *evaluations: str) -> RunResults:
+    """`run` with `reason` in place of what `evaluations` measured."""
+    rows = tuple(score for score in run.rows if score["evaluation"] not in evaluations)
+    reasons: dict[str, Any] = {name: {"reason": reason} for name in evaluations}
+    return replace(run, rows=rows, **reasons)
+
+
+def with_rows(rows: Iterable[Row], evaluation: str, scores: Iterable[Row]) -> tuple[Row, ...]:
+    """`rows` with `scores` in place of those that `evaluation` has of their models."""
+    new = [{"evaluation": evaluation, **score} for score in scores]
+    models = {score["model"] for score in new}
+    kept = (r for r in rows if r["evaluation"] != evaluation or r["model"] not in models)
+    return (*kept, *new)

@@ -11,6 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
+from score_rows import unmeasured
 
 from dino.reporting.figures import training_curves as training_curves_module
 from dino.reporting.figures.accuracy import accuracy
@@ -125,7 +126,7 @@ def test_too_few_classes_for_a_map_still_have_a_dendrogram(one_run: Results) -> 
 
 
 def test_a_data_set_without_labels_has_a_figure_that_says_so(one_run: Results) -> None:
-    run = replace(one_run.runs[0], class_map={"reason": "the data set has no labels"})
+    run = unmeasured(one_run.runs[0], "the data set has no labels", "class_map")
     with house_style():
         picture = class_map(replace(one_run, runs=(run,)))
     assert picture.alternative == "No map of the classes: the data set has no labels."
@@ -218,7 +219,7 @@ def test_without_a_trained_run_there_is_no_collapse_to_see(one_run: Results) -> 
 
 
 def test_robustness_without_labels_is_a_figure_that_says_why(one_run: Results) -> None:
-    run = replace(one_run.runs[0], robustness={"reason": "the data set has no labels"})
+    run = unmeasured(one_run.runs[0], "the data set has no labels", "robustness")
     unlabelled = replace(one_run, runs=(run,))
     with house_style():
         picture = robustness(unlabelled, summarise(unlabelled))

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.stats import ttest_rel
+from score_rows import knn_rows, with_rows
 
 from dino.metrics.paired import mean_difference
 from dino.reporting.ours import Ours
 from dino.reporting.paper import all_paper_rows, paper_rows
-from dino.reporting.results import Results, RunResults
+from dino.reporting.results import Results
 from dino.reporting.summary import summarise
 from dino.reporting.table import Table
 from dino.reporting.tables.catalogue import timed_tables
@@ -23,11 +24,6 @@ from dino.reporting.tables.paper import COMPARISONS, CROPS, paper_tables
 
 REPEATED = "paper_centering"
 """Shows rows of the components again."""
-
-
-def _knn(run: RunResults, top1: float) -> dict[str, Any]:
-    accuracy = {"top1": top1, "top1_interval": [top1 - 1, top1 + 1], "top5": 99.0}
-    return {**run.knn, "teacher": {split: {"20": accuracy} for split in ("val", "test")}}
 
 
 IMAGENET = {"train": 1_271_167, "val": 10_000, "test": 50_000}
@@ -51,7 +47,7 @@ def _matrix(
             variant=variant,
             seed=seed,
             log=log,
-            knn=_knn(run, top1),
+            rows=with_rows(run.rows, "knn", knn_rows("teacher", top1)),
         )
         for variant, values in scores.items()
         for seed, top1 in enumerate(values)

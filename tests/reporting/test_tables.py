@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 import pytest
+from score_rows import knn_rows, unmeasured, with_rows
 
 from dino.core.configuration.section import section
 from dino.reporting.labels import LONGEST, labels
@@ -133,10 +134,10 @@ def test_distances_of_classes_stand_beside_the_baselines(results: Results) -> No
 
 
 def test_without_labels_there_is_no_correlation_and_the_table_says_why(one_run: Results) -> None:
-    run = replace(one_run.runs[0], class_map={"reason": "the data set has no labels"})
+    run = unmeasured(one_run.runs[0], "the data set has no labels", "class_map")
     unlabelled = replace(one_run, runs=(run,))
     summary = summarise(unlabelled)
-    assert summary["runs"][run.name]["class_map_spearman"] is None
+    assert summary["runs"][run.name].get("class_map_spearman") is None
     assert class_map_table(unlabelled, summary).absent == (
         "Not measured: the data set has no labels."
     )
@@ -208,8 +209,7 @@ def test_each_corruption_is_the_mean_of_its_severities(results: Results) -> None
 
 
 def test_without_labels_the_tables_are_empty_and_say_why(one_run: Results) -> None:
-    nothing = {"reason": "the data set has no labels"}
-    run = replace(one_run.runs[0], finetune=nothing, robustness=nothing)
+    run = unmeasured(one_run.runs[0], "the data set has no labels", "finetune", "robustness")
     unlabelled = replace(one_run, runs=(run,))
     for table in (finetune_table, robustness_table):
         shown = table(unlabelled, summarise(unlabelled))
@@ -263,10 +263,11 @@ def test_a_table_shows_signs_of_differences_only() -> None:
 
 
 def test_what_was_switched_off_has_no_column_but_a_sentence(one_run: Results) -> None:
-    off = {"reason": "linear.enabled is false in params.yaml"}
+    run = unmeasured(one_run.runs[0], "linear.enabled is false in params.yaml", "linear")
     baselines = {**one_run.baselines, "raw_pixels": {**one_run.baselines["raw_pixels"]}}
     del baselines["raw_pixels"]["linear"]
-    results = replace(one_run, runs=(replace(one_run.runs[0], linear=off),), baselines=baselines)
+    baselines["scores"] = [row for row in baselines["scores"] if row["evaluation"] != "linear"]
+    results = replace(one_run, runs=(run,), baselines=baselines)
     table = accuracy_table(results, summarise(results))
     assert not any(heading.startswith("Linear, ") for heading in table.header())
     assert "Not measured: linear (linear.enabled is false in params.yaml)." in table.caption
@@ -296,8 +297,9 @@ def test_top5_is_named_after_what_it_is_or_left_out(
 
 
 def test_scores_whose_intervals_overlap_are_not_told_apart(one_run: Results) -> None:
-    raw = {**one_run.baselines["raw_pixels"], "knn": one_run.runs[0].knn["teacher"]}
-    results = replace(one_run, baselines={**one_run.baselines, "raw_pixels": raw})
+    equal = knn_rows("raw_pixels", 77.0)
+    rows = with_rows(one_run.baselines["scores"], "knn", equal)
+    results = replace(one_run, baselines={**one_run.baselines, "scores": rows})
     rows = _read_csv(accuracy_table(results, summarise(results)))
     row = rows.loc["DINO, vit_micro_7-dino-s0", "against_raw_pixels"]
     assert row == "k-NN not told apart, linear below"

@@ -95,7 +95,7 @@ def headline(results: Results, summary: dict[str, Any], group: Group) -> str:
         f"{in_words(scores, random_init, key, _seeds(summary, group, key))} random init, "
         f"{in_words(scores, raw_pixels, key, _seeds(summary, group, key))} raw pixels"
         for classifier, key in (("k-NN", "knn_top1"), ("linear", "linear_top1"))
-        if scores[key] is not None
+        if scores.get(key) is not None
     ]
     return f"{name}{of_seeds}: {group.kind} {'; '.join(parts)}."
 
@@ -126,16 +126,16 @@ def tiles(results: Results, summary: dict[str, Any], group: Group) -> tuple[Tile
                 f"{in_words(scores, baseline, key, _seeds(summary, group, key))} {name} "
                 f"({_percent(baseline[key])})"
                 for name, baseline in baselines.items()
-                if baseline[key] is not None
+                if baseline.get(key) is not None
             ),
         )
         for key, (label, baselines) in references.items()
-        if scores[key] is not None
+        if scores.get(key) is not None
     )
 
 
 def _seeds(summary: dict[str, Any], group: Group, key: str) -> list[float | None]:
-    return [summary["runs"][run.name][key] for run in group.runs]
+    return [summary["runs"][run.name].get(key) for run in group.runs]
 
 
 def _interval(scores: Scores, key: str) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ def accuracy(results: Results, summary: dict[str, Any]) -> Picture:
         "knn_top1": f"k-NN, k = {results.headline}",
         "linear_top1": "Linear classifier, last epoch",
     }
-    measured = [key for key in titles if raw_pixels[key] is not None]
+    measured = [key for key in titles if raw_pixels.get(key) is not None]
     panels = figure.subplots(1, len(measured), sharey=True, squeeze=False)[0]
     for axes, key in zip(panels, measured, strict=True):
         _draw_raw_pixels(axes, raw_pixels, key)

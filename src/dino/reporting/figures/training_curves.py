@@ -105,14 +105,14 @@ def _draw_references(
     online = panels.get("online_knn_top1")
     if online is None:
         return
-    raw_pixels = baselines["raw_pixels"]["knn_val_top1"]
+    raw_pixels = baselines["raw_pixels"].get("knn_val_top1")
     reference_line(online, raw_pixels, "raw pixels, all images", GREEN, "--")
     random_init = baselines["random_init"]["by_architecture"]
     # where colours tell the architectures apart, one label is enough
-    lowest = min(random_init, key=lambda name: random_init[name]["knn_val_top1"] or 0)
+    lowest = min(random_init, key=lambda name: random_init[name].get("knn_val_top1") or 0)
     for name, scores in random_init.items():
         text = "random init, all images" if name == lowest else ""
-        reference_line(online, scores["knn_val_top1"], text, colours.get(name, "0.3"), ":")
+        reference_line(online, scores.get("knn_val_top1"), text, colours.get(name, "0.3"), ":")
 
 
 def drawn(results: Results) -> tuple[list[RunResults], str]:

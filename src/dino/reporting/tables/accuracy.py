@@ -89,7 +89,7 @@ def _accuracies(
         key = f"{classifier}_top1"
         for name, baseline in (("random_init", random_init), ("raw_pixels", raw_pixels)):
             if baseline is not None:
-                row[f"{classifier}_minus_{name}"] = difference(scores[key], baseline[key])
+                row[f"{classifier}_minus_{name}"] = difference(scores.get(key), baseline.get(key))
     return row
 
 
@@ -116,7 +116,7 @@ def _headings(results: Results) -> dict[str, str]:
 def _against(summary: dict[str, Any], group: Group) -> str:
     """Where the group's accuracies lie beside those of raw pixels, in words."""
     seeds = [summary["runs"][run.name] for run in group.runs]
-    by_key = {key: [scores[key] for scores in seeds] for key in _CLASSIFIERS.values()}
+    by_key = {key: [scores.get(key) for scores in seeds] for key in _CLASSIFIERS.values()}
     return _sides(scores_of_group(summary, group), summary["baselines"]["raw_pixels"], by_key)
 
 
