@@ -91,7 +91,8 @@ def low_shot_rows(model: str, top1: float) -> list[Row]:
     for percent in (1, 10):
         where, key = setting(labels=f"{percent}%"), f"low_shot_{percent}_top1"
         rows += [
-            row(model, where, "top1", top1 + percent / 100, 1, key=key),
+            row(model, where, "top1", top1 + percent / 100, key=key)
+            | {"low": top1 - 1, "high": top1 + 1},
             row(model, where, "deviation", 0.5, key=f"{key}_deviation", unit="points") | {"n": 5},
         ]
     return rows
