@@ -21,7 +21,7 @@ def main() -> None:
 
 
 def _quiet_when_unread(arguments: list[str]) -> int:
-    """The exit code of `dino`; without a word where nobody reads on, as behind `| head`."""
+    """The exit code of `dino`; nothing is printed if nobody reads on, as behind `| head`."""
     try:
         try:
             return run(arguments)
@@ -38,7 +38,7 @@ def _quiet_when_unread(arguments: list[str]) -> int:
 
 
 def _is_unread(descriptor: int) -> bool:
-    """Whether it is a pipe whose reader has gone."""
+    """Whether `stream` is a pipe whose reader has gone."""
     poll = select.poll()
     poll.register(descriptor, 0)
     return any(event & select.POLLERR for _, event in poll.poll(0))
@@ -54,7 +54,7 @@ def run_in_job(arguments: list[str]) -> None:
 
 
 def set_environment() -> None:
-    """Set what torch asks for when it is imported, unless the user has set it."""
+    """Set the environment that torch reads when it is imported, unless the user has set it."""
     # threads that wait for each other by spinning take the cores from the processes that load
     # data, which costs up to three quarters of the speed
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -130,7 +130,7 @@ def _add_convert(add: Add) -> None:
 
 
 def _add_image_options(command: argparse.ArgumentParser) -> None:
-    """What `dino features` takes in place of a run: images of the user's own."""
+    """Add the options with which `dino features` takes the user's own images in place of a run."""
     group = command.add_argument_group(
         "your own images", "in place of --run: the features of any images, by an exported teacher"
     )

@@ -1,4 +1,4 @@
-"""What this machine offers, and what is missing for each stage."""
+"""`dino doctor`: what this machine offers, and what is missing for each stage."""
 
 import os
 import platform
@@ -36,7 +36,7 @@ class Finding:
 
 
 def doctor(root: Path, *, trial: bool = False) -> int:
-    """0 when every stage of the project at `root` could run, 1 when the user must mend something.
+    """The exit code: 0 if every stage of the project at `root` could run, 1 if not.
 
     Prints what it finds; changes nothing. With `trial` some real training steps say how long the
     trainings will take.
@@ -135,7 +135,7 @@ def _project(root: Path) -> Iterator[Finding]:
 
 
 def _source(name: str, config: DatasetConfig, project: Project) -> Finding:
-    """How many images `prepare` has found, or will find; nothing is fetched."""
+    """The number of images that `prepare` has found, or will find; nothing is fetched."""
     try:
         prepared = prepared_images(project.data(name))
         images = prepared or images_to_prepare(config, project, name)
@@ -151,7 +151,7 @@ def _source(name: str, config: DatasetConfig, project: Project) -> Finding:
 
 
 def _plan(root: Path) -> Iterator[Finding]:
-    """What will make the next command refuse, told before it is given."""
+    """The reasons for which the next command would refuse."""
     project = Project(root=root)
     try:
         parameters = read_parameters(project.parameters)
@@ -200,7 +200,7 @@ def _state(root: Path, step: Step, maker: dict[str, str]) -> str:
 
 
 def _trainings(root: Path) -> Iterator[Finding]:
-    """How long they take, by a trial of some seconds."""
+    """The time of the trainings, by a trial of some seconds."""
     project = Project(root=root)
     try:
         parameters = read_parameters(project.parameters)

@@ -1,4 +1,4 @@
-"""The command of a stage: refused early, computed where the launcher says, without a loss."""
+"""The command of a stage: checked first, then computed here or by the launcher."""
 
 import argparse
 import importlib
@@ -36,7 +36,7 @@ def run_stage(options: argparse.Namespace, arguments: list[str]) -> int:
 
 
 def target_of(options: argparse.Namespace) -> Target:
-    """What was asked for; a data set that was not named is the one trained on."""
+    """The stage, run and data set that were asked for; by default the data set trained on."""
     stage, dataset = options.command, getattr(options, "dataset", None)
     if dataset is None and stage in PER_DATASET:
         dataset = _parameters().trained_on
@@ -80,7 +80,7 @@ def _launch(target: Target, arguments: list[str], kept: "Kept | None") -> int:
 
 
 def _kept(target: Target) -> "Kept | None":
-    """What the stage has to show, after others that were killed have got theirs back.
+    """The kept outputs of the stage, after killed computations have got theirs back.
 
     None where no dvc.yaml says which files these are, and for all but a training's first process.
     """
@@ -148,7 +148,7 @@ def compute(target: Target) -> None:
 def execute(
     project: "Project", parameters: "Parameters", stage: str, of: "Run | str | None" = None
 ) -> None:
-    """Execute one stage, or write why there is nothing to do: this is decided here alone.
+    """Execute one stage, or write why there is nothing to do; only this function decides it.
 
     `of` is the run or the data set that it is for; None for a stage that is executed once.
     """

@@ -22,7 +22,7 @@ _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def execute(root: Path, *, remove: bool) -> None:
-    """Print what nothing needs any more, with its size; with `remove`, remove it.
+    """Print the files that nothing needs any more, with their sizes; with `remove`, remove them.
 
     What git has, what params.yaml names, records and links to other places are never removed.
     Raises `DinoError` while something is computed here.

@@ -72,7 +72,7 @@ def _named_in_utf8(files: list[Path]) -> list[Path]:
 def _readable(
     teacher: Teacher, files: list[Path], batch_size: int
 ) -> Iterator[tuple[list[Path], Tensor]]:
-    """Batches of what can be read, and their pixels."""
+    """Batches of the images that can be read, and their pixels."""
 
     def pixels(file: Path) -> Tensor | DataError:
         try:

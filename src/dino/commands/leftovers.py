@@ -1,4 +1,4 @@
-"""What lies in a project that nothing of params.yaml needs any more."""
+"""The files of a project that nothing in params.yaml needs any more."""
 
 import filecmp
 import re
@@ -25,11 +25,11 @@ class Leftover:
     path: Path
     what: str
     again: str
-    """How it can be had again."""
+    """How to get it back."""
 
 
 def leftovers(project: Project, parameters: Parameters) -> Iterator[Leftover]:
-    """What params.yaml does not ask for, and what can neither be resumed nor used again.
+    """The files that params.yaml does not ask for, and those that can neither be resumed nor used.
 
     The milestones of a run stay as long as params.yaml asks for the run.
     """
@@ -87,7 +87,7 @@ def _other_datasets(project: Project, parameters: Parameters) -> Iterator[Leftov
 
 
 def _after_the_preparation(project: Project, parameters: Parameters) -> Iterator[Leftover]:
-    """What `prepare` needed before the data that params.yaml asks for were whole."""
+    """The files that `prepare` needed before the data sets of params.yaml were whole."""
     whole = [name for name in parameters.datasets if _is_whole(project, parameters, name)]
     if project.downloads.is_dir() and len(whole) == len(parameters.datasets):
         again = "fetched again when prepare needs it"

@@ -17,17 +17,17 @@ from dino.core.provenance import SNAPSHOT, git_state
 from dino.reporting.record_readme import environment_of, record_text
 
 WORKFLOW = ("Snakefile", "dvc.yaml", "profiles", "slurm", "src", "workflow")
-"""What a copy of the project needs to compute everything."""
+"""The files and folders with which a copy of the project can compute everything."""
 OPTIONS = ("--profile", "--cores", "--jobs", "--keep-going", "--rerun-incomplete", "-c", "-j")
-"""Of snakemake: where and how jobs run, not which."""
+"""The options of snakemake that say where and how jobs run, not which."""
 LINKED = ("work/downloads", "weights")
-"""Folders that every copy shares: what was fetched, and weights."""
+"""The folders that every copy shares: downloads and weights."""
 TRIALS = ".trials.csv"
-"""Beside a preset: what was tried before it, and what that gave on val."""
+"""The ending of the file beside a preset with earlier trials and their scores on val."""
 TABLES, FIGURES = ("accuracy",), ("accuracy", "training_curves")
-"""What its README.md shows."""
+"""The tables and figures in a record's README.md."""
 OF_VARIANTS = ("paper_components",), ("collapse",)
-"""The same where DINO was trained in several variants."""
+"""Further tables and figures if DINO was trained in several variants."""
 
 
 def execute(root: Path, name: str, snakemake_options: list[str]) -> None:
@@ -71,7 +71,7 @@ def _ensure_whole(options: list[str]) -> None:
 
 
 def _commit(root: Path, name: str) -> str:
-    """HEAD; raises `ConfigurationError` where it does not hold what would be run."""
+    """The commit of HEAD; raises `ConfigurationError` if files that would be run differ from it."""
     commit = git_state(root)["commit"]
     if commit is None:
         raise ConfigurationError("expected a git checkout, whose commit a record names")
@@ -90,7 +90,7 @@ def _commit(root: Path, name: str) -> str:
 
 
 def _relative_paths(parameters: Parameters) -> list[str]:
-    """What the parameters name below the project's root: images, weights to begin with."""
+    """The images and weights below the project's root that the parameters name."""
     named = [dataset.path for dataset in parameters.datasets.values()]
     for run in parameters.all_runs():
         pretrain = parameters.pretrain_of(run)
@@ -108,7 +108,7 @@ def _relative_paths(parameters: Parameters) -> list[str]:
 
 
 def _set_up(root: Path, workplace: Path, linked: list[str]) -> None:
-    """Give `workplace` the code of `root`, and links to `linked`; what was computed stays."""
+    """Copy the code of `root` to `workplace`, and link `linked`; computed files stay."""
     workplace.mkdir(parents=True, exist_ok=True)
     for entry in WORKFLOW:
         source, target = root / entry, workplace / entry
@@ -144,7 +144,7 @@ def _says_something(path: Path, file: Path) -> bool:
 
 
 def _keep(root: Path, workplace: Path, preset: Preset, parameters: Parameters) -> None:
-    """Replace records/NAME by what the workflow has written below results/."""
+    """Replace records/NAME by the files that the workflow has written below results/."""
     name = preset.name
     new = root / "records" / f".{name}.tmp"
     shutil.rmtree(new, ignore_errors=True)

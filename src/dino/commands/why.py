@@ -5,7 +5,7 @@ from dino.reporting.why.explanation import explanation
 
 
 def execute(project: Project, asked: str) -> int:
-    """Print the account of `asked`; the exit code is 1 when something is not what it was."""
+    """Print the account of `asked`; the exit code is 1 if a file is no longer what it was."""
     text, holds = explanation(project, asked)
     print(text)
     return 0 if holds else 1

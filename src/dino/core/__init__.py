@@ -1,1 +1,1 @@
-"""What everything else stands on: configuration, paths, files, seeds, errors."""
+"""The ground of all other packages: configuration, paths, files, seeds, errors."""

@@ -76,7 +76,7 @@ def publish(temporary: Path, path: Path) -> None:
 
 
 def _mode_of_a_new_file(beside: Path) -> int:
-    """The permissions that the umask, or the folder's own rules, give to a new file.
+    """The permissions of a new file by the umask, or by the folder's own rules.
 
     Some libraries write to files of their own making, which nobody else may read.
     """
@@ -90,7 +90,7 @@ def _mode_of_a_new_file(beside: Path) -> int:
 
 
 def remove_drafts(folder: Path, name: str = "*") -> None:
-    """Remove the temporary files of files called `name` whose processes were killed."""
+    """Remove the temporary files that killed processes left for files called `name`."""
     for path in folder.glob(f".{name}.*.tmp"):
         try:
             os.kill(int(path.name.split(".")[-2]), 0)

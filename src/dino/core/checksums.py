@@ -1,16 +1,17 @@
-"""Files that were noted to be by a network or a stage, held against what is there now."""
+"""Comparisons of files with the checksums that were noted when they were made."""
 
 from pathlib import Path
 
 from dino.core.errors import CheckpointError, DataError
 
 _SHOWN = 12
-"""Digits of a SHA-256 that an error shows."""
+"""The number of digits of a SHA-256 that an error shows."""
 
 
 def ensure_same_network(features: Path, made_by: str, network: str) -> None:
-    """Raise `DataError` unless the file `features`, made by the network with the SHA-256
-    `made_by`, may be combined with the one of the SHA-256 `network`.
+    """Raise `DataError` unless the file `features` was made by the given network.
+
+    `made_by` is the SHA-256 of the network that made it, `network` that of the one in use.
     """
     if made_by != network:
         raise DataError(
@@ -21,7 +22,7 @@ def ensure_same_network(features: Path, made_by: str, network: str) -> None:
 
 
 def ensure_as_made(path: Path, made: str, found: str, stage: str) -> None:
-    """Raise `CheckpointError` unless `path` has the SHA-256 that `stage` noted when it made it."""
+    """Raise `CheckpointError` unless `path` still has the SHA-256 that `stage` noted for it."""
     if found != made:
         raise CheckpointError(
             f"{path}: expected the SHA-256 {made[:_SHOWN]} of what `dino {stage}` wrote, got "

@@ -1,4 +1,4 @@
-"""The processes of one training: who this one is, and sums over all of them.
+"""The processes of one training: the rank of this one, and sums over all of them.
 
 A launcher (torchrun, or a SLURM job) starts the processes and says in the environment who is who;
 without one there is a single process and every function here is free.
@@ -20,22 +20,22 @@ _LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
 def rank() -> int:
-    """Which of the processes this one is, counted from 0."""
+    """The number of this process among those that train together, counted from 0."""
     return _number("RANK", 0)
 
 
 def world_size() -> int:
-    """How many processes train together."""
+    """The number of processes that train together."""
     return _number("WORLD_SIZE", 1)
 
 
 def is_main() -> bool:
-    """Whether this process is the one that writes files and prints."""
+    """Whether this process writes the files and prints."""
     return rank() == 0
 
 
 def cores() -> int:
-    """How many cores this process may use: its part of those that the machine or job gives."""
+    """The number of cores of this process: its part of those that the machine or job offers."""
     usable = len(os.sched_getaffinity(0))
     # SLURM says what was asked for each process, whether or not it binds them to cores
     if "SLURM_CPUS_PER_TASK" in os.environ:
@@ -44,7 +44,7 @@ def cores() -> int:
 
 
 def _number(name: str, otherwise: int) -> int:
-    """A number that a launcher has set, `otherwise` where there is none."""
+    """The number that a launcher set in the environment, `otherwise` where there is none."""
     text = os.environ.get(name, str(otherwise))
     if not text.isdecimal():
         raise ConfigurationError(f"{name}: expected a number in the environment, got {text!r}")

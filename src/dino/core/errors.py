@@ -9,10 +9,10 @@ _NAMED = 5
 
 
 class DinoError(Exception):
-    """What is wrong, where, what was expected and what to do, in one line."""
+    """An error whose one line says what is wrong, where, what was expected and what to do."""
 
     exit_code = 1
-    """That the command ends with."""
+    """The exit code of the command."""
 
 
 class ConfigurationError(DinoError):
@@ -31,7 +31,7 @@ class CollapseError(DinoError):
     """Training that will not recover: distributions that collapsed, or NaN and infinite numbers."""
 
     def __init__(self, message: str, report: dict[str, Any] | None = None) -> None:
-        """`report`: what else is known, for a file."""
+        """`report` holds further numbers, which are written to a file."""
         super().__init__(message)
         self.report = report
 
@@ -45,13 +45,13 @@ class SupersededError(DinoError):
 
 
 class InterruptedTraining(DinoError):  # noqa: N818 - nothing is wrong
-    """A training that a signal has ended, after it saved all that it continues from."""
+    """A training that a signal ended after the training had saved its state."""
 
     exit_code = os.EX_TEMPFAIL
-    """75, which says: requeue me. After Ctrl-C it is 130, as a shell expects."""
+    """75 asks a scheduler to queue the job again. After Ctrl-C it is 130, as a shell expects."""
 
     def __init__(self, signal_name: str | None, step: int, command: str | None = None) -> None:
-        """`signal_name`: None where another process of the same training got the signal."""
+        """`signal_name` is None where another process of the same training got the signal."""
         if signal_name == "SIGINT":
             self.exit_code = 130
         super().__init__(
@@ -62,7 +62,7 @@ class InterruptedTraining(DinoError):  # noqa: N818 - nothing is wrong
 
 @contextmanager
 def naming(what: str) -> Iterator[None]:
-    """Let the errors of the block begin with `what` they are about."""
+    """Put `what` in front of the errors that the block raises."""
     try:
         yield
     except DinoError as error:

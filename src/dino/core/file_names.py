@@ -1,4 +1,4 @@
-"""Names of files, which may be any bytes, as text that can be written and printed."""
+"""Text for the names of files, which the system allows to be any bytes."""
 
 import os
 

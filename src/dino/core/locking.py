@@ -1,4 +1,4 @@
-"""One process at a time for one piece of work: Snakemake's and DVC's locks ignore each other."""
+"""Locks for work that one process at a time may do; Snakemake and DVC ignore each other's locks."""
 
 import fcntl
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from dino.core.errors import DinoError
 def only_one(root: Path, name: str) -> Iterator[None]:
     """Hold the lock `work/locks/{name}`; raises `DinoError` when another process has it.
 
-    Not for two threads of one process, which share its locks.
+    Two threads of one process share its locks, so the lock does not keep them apart.
     """
     with _locked(_path(root, name), fcntl.LOCK_EX | fcntl.LOCK_NB):
         yield
@@ -20,10 +20,10 @@ def only_one(root: Path, name: str) -> Iterator[None]:
 
 @contextmanager
 def while_idle(root: Path, name: str) -> Iterator[bool]:
-    """Hold `work/locks/{name}` if no other process has it; whether that is so.
+    """Hold `work/locks/{name}` unless another process has it; yields whether it is held.
 
-    Its file is neither made nor written. Not for a process that holds the lock already: it would
-    lose it.
+    The lock's file is neither made nor written. A process that already holds the lock must not
+    call this, because it would lose it.
     """
     with while_unlocked(_path(root, name)) as idle:
         yield idle
@@ -31,7 +31,7 @@ def while_idle(root: Path, name: str) -> Iterator[bool]:
 
 @contextmanager
 def while_unlocked(path: Path) -> Iterator[bool]:
-    """As `while_idle`, for any file; a file that is not there is locked by nobody."""
+    """Do what `while_idle` does, for any file; a missing file counts as not locked."""
     try:
         stream = path.open("a") if path.is_file() else None
     except OSError:
@@ -50,21 +50,21 @@ def while_unlocked(path: Path) -> Iterator[bool]:
 
 @contextmanager
 def one_of_several(root: Path, name: str) -> Iterator[None]:
-    """Hold the lock as several processes may at once; `only_one` then refuses, and the reverse."""
+    """Hold a lock that several processes can share; `only_one` excludes it, and it `only_one`."""
     with _locked(_path(root, name), fcntl.LOCK_SH | fcntl.LOCK_NB):
         yield
 
 
 @contextmanager
 def waiting(root: Path, name: str) -> Iterator[None]:
-    """As `only_one`, but wait until the other process has given the lock back."""
+    """Hold the lock that `only_one` holds, after waiting for the process that has it."""
     with _locked(_path(root, name), fcntl.LOCK_EX):
         yield
 
 
 @contextmanager
 def locked_file(path: Path) -> Iterator[None]:
-    """Hold the lock of a file of the caller's own, which is made; as `only_one` otherwise."""
+    """Hold the lock of the file `path`, which is created; raises what `only_one` raises."""
     with _locked(path, fcntl.LOCK_EX | fcntl.LOCK_NB):
         yield
 

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 TIMESTAMP = ".snakemake_timestamp"
-"""Snakemake's file in a folder that is an output: its time stands for the folder's."""
+"""The file that Snakemake puts into an output folder; its time counts as the folder's."""
 
 
 def files_of(output: Path) -> tuple[Path, ...]:
-    """The files that `output` consists of, sorted: itself, or all below it if it is a folder."""
+    """The sorted files of `output`: the file itself, or all files below it if it is a folder."""
     if output.is_dir():
         below = (path for path in output.rglob("*") if path.is_file() and path.name != TIMESTAMP)
         return tuple(sorted(below))
@@ -30,13 +30,13 @@ def same_files(first: Path, second: Path) -> bool:
 
 
 def time_ns(output: Path) -> int:
-    """When `output` was written, as Snakemake sees it; 0 where there is nothing."""
+    """The time at which `output` was written, as Snakemake sees it; 0 where there is nothing."""
     carrier = _carrier(output)
     return carrier.stat().st_mtime_ns if carrier.exists() else 0
 
 
 def set_time(output: Path, ns: int) -> None:
-    """Let Snakemake see `output` as written at `ns`; nothing where it is missing."""
+    """Set the time that Snakemake sees for `output`; a missing output is left alone."""
     carrier = _carrier(output)
     if carrier.exists():
         os.utime(carrier, ns=(ns, ns))
@@ -47,7 +47,7 @@ def _carrier(output: Path) -> Path:
 
 
 def remove(output: Path) -> None:
-    """Remove a file or a folder; nothing where it is missing."""
+    """Remove a file or a folder; a missing one is left alone."""
     if output.is_dir() and not output.is_symlink():
         shutil.rmtree(output)
     else:

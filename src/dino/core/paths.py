@@ -1,4 +1,4 @@
-"""Where every stage's files lie below the project's root. dvc.yaml and the rules name the same."""
+"""The paths of every stage's files below the project's root, the same as in dvc.yaml."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ class Project:
         return self.root / "work" / "downloads"
 
     def preparation(self, dataset: str) -> Path:
-        """Folder of what an interrupted `prepare` continues from; neither engine knows it."""
+        """Folder of an interrupted `prepare`'s state, which no engine tracks."""
         return self.root / "work" / "prepare" / dataset
 
     @property
@@ -40,7 +40,7 @@ class Project:
         return self.results / f"{stage}.json"
 
     def provenance(self, stage: str, dataset: str | None = None) -> Path:
-        """The provenance of a stage; `dataset` for one that every data set has its own of."""
+        """The provenance of a stage, for `dataset` if each data set has its own."""
         name = stage if dataset is None else f"{stage}/{dataset}"
         return self.results / "provenance" / f"{name}.json"
 
@@ -57,7 +57,7 @@ class RunPaths:
 
     @property
     def work(self) -> Path:
-        """Folder of what an interrupted run resumes from; neither engine knows it."""
+        """Folder of the state from which an interrupted run resumes; no engine tracks it."""
         return self.root / "work" / self.name
 
     @property

@@ -16,7 +16,7 @@ _DATASET = re.compile(r"--dataset (\S+)")
 
 
 class Target(NamedTuple):
-    """What a step is for."""
+    """A stage, and the run or the data set for which it is executed."""
 
     stage: str
     run: str | None = None
@@ -31,7 +31,7 @@ class Target(NamedTuple):
 
     @property
     def options(self) -> str:
-        """What the command line has after the stage's name."""
+        """The options that follow the stage's name on the command line."""
         return "".join(
             f" --{key} {value}"
             for key, value in (("run", self.run), ("dataset", self.dataset))
@@ -44,18 +44,18 @@ class Step:
     """One execution of a stage: for a run, for a data set, or for the whole project."""
 
     name: str
-    """As DVC calls it: report, or pretrain@vit_micro_7-0."""
+    """DVC's name for it: report, or pretrain@vit_micro_7-0."""
     stage: str
     command: str
     parameters: Mapping[str, Any]
-    """Key in params.yaml (dotted): its value as written there."""
+    """The values in params.yaml that it depends on, by dotted key."""
     code: tuple[str, ...]
     """The source files that the stage imports."""
     inputs: tuple[str, ...]
     """The files of earlier steps that it reads."""
     outputs: tuple[str, ...]
     uncached: tuple[str, ...]
-    """The outputs that DVC keeps no copy of: those that git holds."""
+    """The outputs that git holds, of which DVC keeps no copy."""
 
     @property
     def run(self) -> str | None:
@@ -64,13 +64,13 @@ class Step:
 
     @property
     def target(self) -> Target:
-        """The step's stage, and what it is for, as its command says."""
+        """The stage, the run and the data set that the step's command names."""
         run, dataset = _RUN.search(self.command), _DATASET.search(self.command)
         return Target(self.stage, run[1] if run else None, dataset[1] if dataset else None)
 
     @property
     def lock(self) -> str:
-        """The name of the lock that whoever computes the step holds (`dino.core.locking`)."""
+        """The name of the lock that is held while the step is computed (`dino.core.locking`)."""
         return self.target.name
 
     def recipe(self, checksum: Callable[[str], str]) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class Step:
 
 
 def read_pipeline(root: Path) -> tuple[Step, ...]:
-    """The steps of `root`/dvc.yaml in its order, which is one that they can be executed in.
+    """The steps of `root`/dvc.yaml, in an order in which they can be executed.
 
     An input that is a folder stands for the outputs of earlier steps below it. A data set that no
     step reads is not prepared: that step is left out.

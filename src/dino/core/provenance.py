@@ -86,7 +86,7 @@ def _peak_memory_mib() -> dict[str, int | None]:
 
 
 def plain(value: Any) -> Any:
-    """`value` with its dataclasses turned into dictionaries and its tuples into lists."""
+    """`value` with dictionaries in place of dataclasses and lists in place of tuples."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         value = dataclasses.asdict(value)
     if isinstance(value, dict):

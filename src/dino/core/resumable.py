@@ -1,4 +1,4 @@
-"""What an interrupted training was of, besides code: its state is of no use to another one."""
+"""What identifies a training besides its code: only the same training can use its state."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ _FILE = "training.json"
 
 
 def note_training(folder: Path, identity: dict[str, Any]) -> None:
-    """Note in the folder of its checkpoints which training it is."""
+    """Write into a folder of checkpoints which training they belong to."""
     write_json(folder / _FILE, identity)
 
 

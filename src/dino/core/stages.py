@@ -1,11 +1,11 @@
-"""The stages of the workflow: the one list that everything else is made from or checked against."""
+"""The list of the workflow's stages, from which everything else is made or checked."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """A step of the workflow, which every run has its own of unless all runs share it."""
+    """A stage of the workflow: it is executed once for each run, unless all runs share it."""
 
     text: str
     """What it does, as `dino --help` says it."""
@@ -14,7 +14,7 @@ class Stage:
     shared: bool = False
     """Whether it is computed once for all runs."""
     per_dataset: bool = False
-    """Whether every data set has its own of it."""
+    """Whether it is executed once for each data set."""
 
 
 _MEASURING = {
@@ -85,13 +85,13 @@ STAGES = {
         shared=True,
     ),
 }
-"""By name, in an order that they can be executed in."""
+"""The stages by name, in an order in which they can be executed."""
 PER_RUN = tuple(name for name, stage in STAGES.items() if not stage.shared)
-"""The stages that every run has its own of."""
+"""The stages that are executed once for each run."""
 SHARED = tuple(name for name, stage in _MEASURING.items() if stage.shared)
-"""Those that all runs share, the report apart."""
+"""The stages that all runs share, without the report."""
 PER_DATASET = tuple(name for name, stage in STAGES.items() if stage.per_dataset)
-"""Those that every data set has its own of."""
+"""The stages that are executed once for each data set."""
 
 
 def ancestors(stage: str) -> set[str]:

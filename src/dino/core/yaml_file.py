@@ -29,7 +29,7 @@ _ALIKE = {
     "tag:yaml.org,2002:float": _FLOAT,
     "tag:yaml.org,2002:merge": _MERGED,
 }
-"""How a value without quotes looks that is of this type for every reader."""
+"""For each type, the form of a value without quotes that every reader takes for this type."""
 _SWITCH = re.compile(r"(yes|on)|(no|off)", re.IGNORECASE)
 _OTHER_NUMBER = re.compile(
     r"[-+]?(?=[._]*[0-9])[0-9_.:]+([eE][-+]?[0-9_]+)?|[-+]?0[box][0-9a-fA-F_]+"
@@ -80,7 +80,7 @@ def parse_yaml_nodes(text: str, where: str) -> tuple[Any, yaml.Node | None]:
 
 
 class _Reader(yaml.SafeLoader):
-    """PyYAML's reader, but for the numbers: 1e-3 is one, as in version 1.2."""
+    """PyYAML's reader with the numbers of version 1.2, in which 1e-3 is one."""
 
     # without PyYAML's own resolvers, whose ambiguous values are refused before they are built
     yaml_implicit_resolvers = {}  # noqa: RUF012
@@ -118,7 +118,7 @@ def _ensure_read_alike(node: yaml.Node, where: str, key: str) -> None:
 
 
 def _advice(text: str) -> str | None:
-    """What to write in place of `text` without quotes; None: it is a string for every reader."""
+    """What to write in place of `text` without quotes; None if all readers take it for a string."""
     if switch := _SWITCH.fullmatch(text):
         return f'{"true" if switch[1] else "false"}, or "{text}" in quotes'
     if text == "=" or _OTHER_NUMBER.fullmatch(text):

@@ -1,4 +1,4 @@
-"""Which attempt at a job this process belongs to, so that one given up for dead writes nothing.
+"""The attempt at a job to which this process belongs, so that an abandoned one writes nothing.
 
 A cluster that loses sight of a node starts its job again elsewhere, while the processes on the
 node may be alive. The newest attempt's name stands in a file that all can read; the others find

@@ -1,4 +1,4 @@
-"""What SLURM is asked and told: submit through submitit, look into the queue, look up the past."""
+"""SLURM's commands: submission through submitit, the queue, and the accounting."""
 
 import getpass
 import io
@@ -36,16 +36,16 @@ _CAUSES = {
         "the name of the controller's host in slurm.conf cannot be resolved from here"
     ),
 }
-"""What several lines of SLURM's own mean, by what is in one of them."""
+"""The meaning of SLURM's messages, by a text that one of their lines holds."""
 ALIVE = frozenset(
     {"PENDING", "RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING"}
     | {"REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESIZING", "STAGE_OUT"}
 )
-"""States in which a job still is, or will again be, at work."""
+"""The states of a job that is at work, or will be again."""
 
 
 class ControllerUnreachableError(DinoError):
-    """SLURM did not answer; that says nothing about any job."""
+    """An error for a controller that does not answer, which says nothing about the jobs."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,11 @@ class QueuedJob:
     name: str
     state: str
     reason: str
-    """Why it waits, such as Resources; or None."""
+    """The reason why it waits, such as Resources; None while it runs."""
     nodes: str
-    """Where it runs, such as n[1-2]; empty while it waits."""
+    """The nodes on which it runs, such as n[1-2]; empty while it waits."""
     elapsed: str
-    """How long it has been running, such as 1-02:03:04."""
+    """The time for which it has been running, such as 1-02:03:04."""
 
 
 def submit(
@@ -157,7 +157,7 @@ def queue() -> list[QueuedJob]:
 
 
 def past_state(job_id: str) -> str | None:
-    """What the accounting, or where there is none the controller, says of a job; None: nothing.
+    """The state of a job by the accounting, or without one by the controller; None if unknown.
 
     One word, such as COMPLETED, CANCELLED or NODE_FAIL.
     """

@@ -1,4 +1,4 @@
-"""`dino doctor --slurm`: slurm/settings.yaml held against the cluster, and a small job in it."""
+"""`dino doctor --slurm`: compare slurm/settings.yaml with the cluster, and run a small job."""
 
 import platform
 import secrets
@@ -28,7 +28,7 @@ _LAST_LINES_S = 20
 
 
 def check_cluster(root: Path) -> int:
-    """0 when jobs as slurm/settings.yaml describes them can run, 1 when something is to be mended.
+    """The exit code: 0 if the jobs of slurm/settings.yaml can run, 1 if something is to be mended.
 
     Prints each check; submits a job of the largest stage's shape, of five minutes at most.
     """

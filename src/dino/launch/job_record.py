@@ -1,4 +1,4 @@
-"""What launchers tell each other of a step's job, in a file of its working folder."""
+"""The file in a job's working folder by which launchers know of each other's job."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,12 +23,12 @@ class JobRecord:
 
     @property
     def job_id(self) -> str | None:
-        """Of the job that was noted last, unless it has failed and the user was told."""
+        """The id of the job that was noted last; None if it failed and the user was told."""
         record = self._read()
         return None if record is None or record["ended"] else str(record["job_id"])
 
     def note(self, job_id: str, failures: int = 0) -> None:
-        """`job_id` is the newest job, after `failures` that brought nothing."""
+        """Note `job_id` as the newest job, after `failures` in a row without a new checkpoint."""
         write_json(
             self.folder / RECORD,
             {
@@ -40,13 +40,13 @@ class JobRecord:
         )
 
     def note_end(self, job_id: str) -> None:
-        """The user has heard that `job_id` failed: the next command begins anew."""
+        """Note that the user was told of the failure of `job_id`: the next command begins anew."""
         record = self._read()
         if record is not None and record["job_id"] == job_id:
             write_json(self.folder / RECORD, {**record, "ended": True})
 
     def failures_with(self, dead: str) -> int:
-        """How many jobs in a row, `dead` the last, ended without having left a newer checkpoint."""
+        """The number of jobs in a row, up to `dead`, that ended without a newer checkpoint."""
         record = self._read()
         if record is None or record["ended"] or record["job_id"] != dead:
             return 0

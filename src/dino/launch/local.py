@@ -12,7 +12,7 @@ from types import FrameType
 from dino.core.errors import ConfigurationError
 
 _ENDS_WITHIN_S = 30
-"""Time that the others get when one process has failed: it may take a step until they notice."""
+"""The time for the other processes to end after one has failed; they may notice a step later."""
 _PROCESSES_A_CORE = 4
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR2, signal.SIGINT)
 

@@ -1,4 +1,4 @@
-"""A small job that reports, from each of its processes, what a training would find there."""
+"""A small job whose processes report what a training would find on their nodes."""
 
 import os
 import platform
@@ -17,14 +17,14 @@ TOKEN = "token"
 
 @dataclass(frozen=True)
 class Probe:
-    """Writes what it sees to `folder`/RANK.json."""
+    """A task whose processes write what they see to `folder`/RANK.json."""
 
     folder: Path
     token: str
-    """What the file `token` in the folder says where the file system is really shared."""
+    """The content of the file `token` in the folder, if the file system is really shared."""
 
     def __call__(self) -> int:
-        """0; what is wrong stands in the file."""
+        """Return 0; problems stand in the file."""
         rank = export_ranks(os.environ["SLURM_JOB_ID"], "0")
         token = self.folder / TOKEN
         found = {
@@ -47,7 +47,7 @@ class Probe:
         return 0
 
     def checkpoint(self) -> None:
-        """None: it is not worth being queued again."""
+        """Return None, so that the job is not queued again."""
 
 
 def _together(rank: int) -> dict[str, object]:

@@ -1,11 +1,11 @@
-"""How far a job is, read off what it prints."""
+"""The progress of a job, read from what it prints."""
 
 import csv
 import re
 from pathlib import Path
 
 LOGS = "logs"
-"""Folder, in a job's working folder, of what its processes print."""
+"""The folder, below a job's working folder, of what its processes print."""
 _BAR = re.compile(r"\d+%\|")
 _TAIL_BYTES = 8192
 _LINES = 15
@@ -35,7 +35,7 @@ def last_lines(folder: Path) -> tuple[Path | None, list[str]]:
 
 
 def _epoch(folder: Path) -> float | None:
-    """That the training's log has come to."""
+    """The epoch in the last row of the training's log; None before the first row."""
     for log in folder.glob("results/runs/*/pretrain.csv"):
         if not log.resolve().is_relative_to(folder.resolve()):
             continue  # of another run, by a link
@@ -47,7 +47,7 @@ def _epoch(folder: Path) -> float | None:
 
 
 def _log(folder: Path) -> Path | None:
-    """What the first process, and srun, wrote to standard error."""
+    """The file with what the first process, and srun, wrote to standard error."""
     logs = sorted((folder / LOGS).glob("*_0_log.err"), key=lambda path: path.stat().st_mtime)
     return logs[-1] if logs else None
 

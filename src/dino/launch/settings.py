@@ -1,4 +1,4 @@
-"""slurm/settings.yaml: what the cluster is asked for. Nothing in it changes a result."""
+"""The settings in slurm/settings.yaml, which say what jobs ask for; they change no result."""
 
 import dataclasses
 from pathlib import Path
@@ -16,7 +16,7 @@ PATH = Path("slurm") / "settings.yaml"
 
 @section
 class JobSettings:
-    """What sbatch is asked for; None leaves the choice to the cluster."""
+    """The request of a job to sbatch; null leaves the choice to the cluster."""
 
     partition: str | None = None
     account: str | None = None
@@ -28,11 +28,11 @@ class JobSettings:
     gpus_per_node: NonNegativeInt = 1
     cpus_per_task: PositiveInt = 4
     memory_gb: PositiveFloat | None = None
-    """Of each node."""
+    """The memory of each node."""
     minutes: PositiveInt = 240
-    """After which SLURM ends the job; it is then queued again and continues."""
+    """The time after which SLURM ends the job; it is then queued again and continues."""
     signal_delay_s: PositiveInt = 120
-    """Before the end of the time, that a training is told to save."""
+    """How long before the end of its time a training is told to save."""
     setup: tuple[str, ...] = ()
     """Lines of shell before the processes start, such as `module load cuda`."""
     container: str | None = None
@@ -70,9 +70,9 @@ class SlurmSettings:
     )
     """The stages that become jobs; the others run where the command was given."""
     jobs_at_once: PositiveInt = 16
-    """Of this checkout, waiting and running ones together; further ones are held back."""
+    """The number of this checkout's jobs that wait or run; further ones are held back."""
     poll_seconds: PositiveFloat = 20
-    """Between two questions to the controller, for each job."""
+    """The time between two questions to the controller about one job."""
     on_interrupt: Literal["detach", "cancel"] = "detach"
     """What Ctrl-C does to the job that is watched."""
     retries: NonNegativeInt = 3
@@ -80,7 +80,7 @@ class SlurmSettings:
     checkpoint than the one before."""
     defaults: JobSettings = Field(default_factory=JobSettings)
     stages: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """What differs from `defaults`, by stage."""
+    """The values by which a stage differs from `defaults`, by stage."""
 
     @model_validator(mode="after")
     def _stages_can_be_submitted(self) -> Self:

@@ -1,4 +1,4 @@
-"""slurm/settings.yaml held against what the cluster says it has."""
+"""The comparison of slurm/settings.yaml with what the cluster says it has."""
 
 import getpass
 import re

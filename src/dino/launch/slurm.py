@@ -32,18 +32,18 @@ from dino.launch.snapshot import RESULT, Snapshot, job_prefix, read_result
 from dino.launch.task import Task
 
 _READINGS = 4
-"""How often in a row a job has to look ended before that is believed."""
+"""How often in a row a job has to look ended before it counts as ended."""
 _MARKER_SECONDS = 1.0
-"""Between two looks for the job's last word: a file, which costs the controller nothing."""
+"""The time between two looks for the job's last file, which cost the controller nothing."""
 _TELL_SECONDS = 30.0
 _TRIED_AGAIN = frozenset(
     {None, "TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "FAILED", "COMPLETED", "REQUEUED"}
 )
-"""Ends of a job without a last word after which it is submitted again; None: SLURM forgot it."""
+"""The states after which a job without a last file is submitted again; None: SLURM forgot it."""
 
 
 def run_on_slurm(root: Path, step: Step, settings: SlurmSettings, entry: str) -> None:
-    """Have `step` of the project at `root` computed by a job, and publish what it made.
+    """Let a job compute `step` of the project at `root`, and publish its files.
 
     `entry` is what the job's processes call with the step's arguments (see `Task`). Raises
     `JobError` when the job has failed or was cancelled, `KeyboardInterrupt` after an interruption.
@@ -124,7 +124,7 @@ class _Watcher:
             time.sleep(self.settings.poll_seconds)
 
     def _found(self, dead: str | None) -> str | None:
-        """A job that has this work, or has done it."""
+        """The id of a job that does this work, or has done it."""
         result = read_result(self.snapshot.folder)
         if result is not None and dead is not None and str(result["job_id"]) == dead:
             # its last word has come after all
@@ -181,7 +181,7 @@ class _Watcher:
         return job_id
 
     def _failures_so_far(self, dead: str) -> int:
-        """How many jobs in a row died without a word and without a newer checkpoint.
+        """The number of jobs in a row that died without a message and without a newer checkpoint.
 
         Raises `JobError` when these are too many.
         """
@@ -247,7 +247,7 @@ class _Watcher:
     # ---- notes
 
     def _tell(self, text: str) -> None:
-        """Say what is new, and what is not now and then."""
+        """Print what is new, and now and then what has not changed."""
         before, at = self.told
         if text != before and (time.monotonic() - at >= _TELL_SECONDS or _news(text, before)):
             self._say(text)

@@ -26,7 +26,7 @@ from dino.core.provenance import SNAPSHOT, git_state
 _NOT_LINKED = frozenset({"params.yaml", "src", "work", "logs", "results", "artifacts"})
 _DIGITS = 12
 RESULT = "result.json"
-"""A job's last word."""
+"""The file that a job writes last."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,7 @@ class Snapshot:
     """The folder work/jobs/STAGE[-RUN]/KEY for one step of the project at `root`.
 
     KEY is a checksum of all that the step's result depends on: command, parameters, code and
-    inputs. Equal keys have equal results, so that a job is found again by whoever asks for the
-    same.
+    inputs. Equal keys have equal results, so that a second command finds the job of the first.
     """
 
     root: Path
@@ -43,12 +42,12 @@ class Snapshot:
 
     @cached_property
     def key(self) -> str:
-        """Of the project as it is when this is asked first."""
+        """The checksum of the step's recipe and inputs when this is first asked for."""
         return _key(self._recipe_now(), self.inputs)
 
     @cached_property
     def inputs(self) -> dict[str, str]:
-        """The checksums of the input files as they are when this is asked first."""
+        """The checksums of the input files when this is first asked for."""
         return self._inputs_now()
 
     def _recipe_now(self) -> dict[str, Any]:
@@ -67,7 +66,7 @@ class Snapshot:
 
     @property
     def home(self) -> Path:
-        """Where the folders of the same step with other keys lie too."""
+        """The folder in which the folders of the same step with other keys lie, too."""
         return self.root / "work" / "jobs" / self.step.target.name
 
     @property
@@ -77,7 +76,7 @@ class Snapshot:
 
     @property
     def job_name(self) -> str:
-        """As SLURM knows the job: the same for all who ask for the same, in this checkout alone."""
+        """The job's name in SLURM: equal requests of this checkout have equal names."""
         return f"{job_prefix(self.root)}{self.home.name}-{self.key}"
 
     @property
@@ -167,7 +166,7 @@ def _key(recipe: dict[str, Any], inputs: dict[str, str]) -> str:
 
 
 def job_prefix(root: Path) -> str:
-    """What the names of all jobs of the checkout at `root`, and of no other, begin with."""
+    """The beginning of the names of all jobs of the checkout at `root`, and of no other."""
     digest = hashlib.sha256(str(root.resolve()).encode()).hexdigest()
     return f"dino-{digest[:6]}-"
 
@@ -182,7 +181,7 @@ def setup_lines(folder: Path, code: Path) -> list[str]:
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
-    """What a job has left as its last word in its folder, None while it has not."""
+    """The content of the file that a job writes last; None before that."""
     path = folder / RESULT
     # on network file systems, a look at the folder brings its newest content
     if not folder.is_dir() or RESULT not in {entry.name for entry in folder.iterdir()}:

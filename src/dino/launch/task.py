@@ -1,4 +1,4 @@
-"""What runs in each process of a job."""
+"""The code that runs in each process of a job."""
 
 import os
 import signal
@@ -17,9 +17,9 @@ from dino.launch.attempt import ensure_newest_attempt, join_attempt
 from dino.launch.snapshot import RESULT, read_result
 
 _UNFINISHED_TURNS = 10
-"""How often a job is queued again without having come to the work that it could continue."""
+"""How often a job is queued again if it ended before its work had begun."""
 _ENDED_WITHIN_S = 60
-"""Time that SLURM gets to end a job that asked to be queued again."""
+"""The time that SLURM has to end a job that asked to be queued again."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Task:
     """
 
     def __call__(self) -> int:
-        """0, or the process ends here with another exit code.
+        """Return 0, or end the process with another exit code.
 
         What the launcher believes stands in result.json, the last thing written: a process that
         was killed leaves none.

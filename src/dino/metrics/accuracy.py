@@ -7,7 +7,7 @@ from jaxtyping import Float, Int64
 def rank_of_label(
     scores: Float[np.ndarray, "images classes"], labels: Int64[np.ndarray, " images"]
 ) -> Int64[np.ndarray, " images"]:
-    """How many classes each image ranks above its own: 0 where it is classified correctly.
+    """The number of classes that each image ranks above its own: 0 if it is classified correctly.
 
     Of equal scores the lower class index ranks first, so that the result depends on nothing else.
     """

@@ -1,4 +1,4 @@
-"""How far a mean over test images can be trusted: bootstrap intervals over the images."""
+"""Bootstrap intervals of a mean over test images."""
 
 import numpy as np
 from jaxtyping import Float
@@ -7,7 +7,7 @@ from scipy.stats import binom, bootstrap
 LEVEL = 0.95
 _RESAMPLES = 2000
 _BATCH = 100
-"""Resamples drawn at a time."""
+"""The number of resamples that are drawn together."""
 
 
 def share_interval(percent: float, images: int) -> tuple[float, float] | None:

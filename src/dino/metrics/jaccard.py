@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, UInt8
 
 VOID = 255
-"""In the truth: a pixel of which it says nothing. 0 is background, the rest are objects."""
+"""The value of a pixel without truth; 0 is background, the other values are objects."""
 
 
 def jaccard(
@@ -19,10 +19,10 @@ def jaccard(
 def object_jaccards(
     masks: Bool[np.ndarray, "masks height width"], truth: UInt8[np.ndarray, "height width"]
 ) -> Float64[np.ndarray, "objects masks"]:
-    """The Jaccard index of every mask with every object of one image, by the objects' number.
+    """The Jaccard index of every mask with every object of one image, objects in ascending order.
 
-    Void pixels count neither in intersection nor in union. An image without an object has an
-    empty one.
+    Void pixels count neither in intersection nor in union. An image without objects is scored as
+    if it had one empty object.
     """
     numbers = 1 + np.flatnonzero(np.bincount(truth.ravel(), minlength=256)[1:VOID])
     objects = truth == numbers[:, None, None] if len(numbers) else np.zeros((1, *truth.shape), bool)

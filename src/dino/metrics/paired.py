@@ -1,4 +1,4 @@
-"""How far the mean of paired differences can be trusted: Student's t."""
+"""Intervals of the mean of paired differences, by Student's t."""
 
 from collections.abc import Sequence
 from statistics import fmean

@@ -1,1 +1,1 @@
-"""What is minimised: the loss between student and teacher, and the center against collapse."""
+"""The objective: the loss between student and teacher, and the center against collapse."""

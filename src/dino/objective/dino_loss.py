@@ -13,7 +13,7 @@ from dino.objective.views import GLOBAL_CROPS, blocks, pair_count, teachers_of_v
 
 @dataclass(frozen=True, kw_only=True)
 class DinoLoss:
-    """The loss of one batch and what tells a collapse; entropies in nats.
+    """The loss of one batch, and the numbers that show a collapse; entropies in nats.
 
     Everything is a mean over rows: parts of a batch, and processes, are joined by averaging.
     """
@@ -26,7 +26,7 @@ class DinoLoss:
     teacher_entropy: Float[Tensor, ""]
     """Mean entropy of the teacher's distributions: ln K when uniform, 0 when one-hot."""
     mean_distribution: Float[Tensor, " prototypes"]
-    """The teacher's distributions, averaged over the rows."""
+    """The mean of the teacher's distributions over the rows."""
 
     @property
     def prototype_share(self) -> Float[Tensor, ""]:
@@ -118,5 +118,5 @@ class _PairedCrossEntropy(torch.autograd.Function):
 
 
 def _arithmetic(students: Tensor, teachers: Tensor) -> torch.dtype:
-    """At least float32; float64 where it is given."""
+    """The type to compute in: float64 if one of the two has it, else float32."""
     return torch.promote_types(torch.promote_types(students.dtype, teachers.dtype), torch.float32)

@@ -1,4 +1,4 @@
-"""The distributions that the teacher sets as targets, and what keeps them from collapsing."""
+"""The teacher's distributions, which are the targets, and the centering against collapse."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Which views of an image are compared, and how many of them are computed with together.
+"""The views of an image that are compared, and the pieces in which they are computed.
 
 Rows of scores and distributions are view-major: all images' first view, then their second. The
 first two views are the global crops, which the teacher sees too.
@@ -19,14 +19,14 @@ _NUMBERS_GPU = 2**25
 
 
 def numbers_in_block(device: torch.device) -> int:
-    """How many scores are computed with together."""
+    """The number of scores that are computed together."""
     return _NUMBERS_CPU if device.type == "cpu" else _NUMBERS_GPU
 
 
 def blocks(
     students: Float[Tensor, "views images prototypes"],
 ) -> Iterator[tuple[slice, list[slice]]]:
-    """Images, and slices of their views, that are computed with together.
+    """The images, and the slices of their views, that are computed together.
 
     The two global views are a slice of their own, since their teachers differ.
     """
@@ -43,7 +43,7 @@ def blocks(
 def teachers_of_views(
     q: Float[Tensor, "2 images prototypes"],
 ) -> tuple[Float[Tensor, "2 images prototypes"], Float[Tensor, "images prototypes"]]:
-    """The sum of what each global view learns from, the other one, and a local view, both."""
+    """The sum of each view's targets: a global one learns from the other, a local from both."""
     return q.flip(0), q.sum(dim=0)
 
 

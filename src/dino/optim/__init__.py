@@ -1,1 +1,1 @@
-"""How parameters move: groups, schedules, gradients, LARS."""
+"""Optimization: parameter groups, schedules, gradients, LARS."""

@@ -1,4 +1,4 @@
-"""What happens to the gradients between the backward pass and the optimizer."""
+"""The changes of the gradients between the backward pass and the optimizer."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Which parameters are decayed, and the optimizer over them."""
+"""The parameters with and without weight decay, and the optimizer over them."""
 
 import torch
 from torch import nn
@@ -43,7 +43,7 @@ def build_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.
 def set_step_values(
     optimizer: torch.optim.Optimizer, learning_rate: float, weight_decay: float
 ) -> None:
-    """The learning rate for both groups, the weight decay for group 0 alone."""
+    """Set the learning rate of both groups, and the weight decay of group 0."""
     for group in optimizer.param_groups:
         group["lr"] = learning_rate
     optimizer.param_groups[0]["weight_decay"] = weight_decay

@@ -1,4 +1,4 @@
-"""What changes from iteration to iteration and from epoch to epoch."""
+"""Schedules of the values that change with each iteration or epoch."""
 
 import numpy as np
 from jaxtyping import Float64
@@ -29,5 +29,5 @@ def teacher_temperature_schedule(
 
 
 def scaled_learning_rate(learning_rate: float, batch_size: int) -> float:
-    """The linear scaling rule: `learning_rate` is for a global batch of 256 images."""
+    """The learning rate for `batch_size`, if `learning_rate` is that for 256 images."""
     return learning_rate * batch_size / 256.0

@@ -22,17 +22,17 @@ from dino.orchestration.dvc_lock import has_dvc
 from dino.orchestration.kept import LONG_AGO_NS, Kept, kept_folder, recover
 
 SNAKEMAKE = "snakemake"
-"""As which Snakemake stands in DVC's list of who writes what."""
+"""The name of Snakemake in DVC's list of the processes that write files."""
 _COMMIT = str(Path(__file__).with_name("dvc_commit.py"))
 
 _HOLDER = re.compile(r"\(PID (\d+)\): (.*)")
 
 
 class BusyError(DinoError):
-    """Another command is writing the files that DVC was asked about."""
+    """An error for a command that is writing the files that DVC was asked about."""
 
     def __init__(self, message: str) -> None:
-        """`message`: DVC's own, which names the processes."""
+        """`message` is DVC's, which names the processes."""
         holders = sorted({f"{command} (PID {pid})" for pid, command in _HOLDER.findall(message)})
         self.by_snakemake = any(holder.startswith(SNAKEMAKE) for holder in holders)
         super().__init__(
@@ -59,7 +59,7 @@ class Bridge:
         self._at_work = kept_folder(root) / SNAKEMAKE
         """A file that Snakemake locks while it executes; one that was killed leaves it."""
         self._steps: tuple[Step, ...] = ()
-        """Those that Snakemake may execute, from `claim` on."""
+        """The steps that Snakemake may execute; empty before `claim`."""
 
     def agree(self) -> None:
         """Set the times of files so that Snakemake finds out of date what truly is.
@@ -173,7 +173,7 @@ class Bridge:
             print(f"DVC does not know of these results yet: {error}", file=sys.stderr)
 
     def recover(self, steps: tuple[Step, ...] | None = None) -> None:
-        """Put back what a stage or a Snakemake that was killed has removed; None: of all steps."""
+        """Put back outputs that a killed stage or Snakemake has removed; None: of all steps."""
         steps = read_pipeline(self.root) if steps is None else steps
         recover(self.root, steps)
         if self._at_work.is_file():
@@ -182,7 +182,7 @@ class Bridge:
                     self._put_back(steps)
 
     def _put_back(self, steps: tuple[Step, ...]) -> None:
-        """Give each step that lacks an output those that it had, when Snakemake has ended."""
+        """Give a step that lacks an output its former ones back, after Snakemake has ended."""
         whole = True
         for step in steps:
             kept = Kept(self.root, step)
@@ -222,7 +222,7 @@ class Bridge:
         return path.read_text(encoding="utf-8") if path.is_file() else None
 
     def _up_to_date(self, steps: tuple[Step, ...]) -> list[Step]:
-        """The steps that Snakemake would not execute: as it does, by the times of files."""
+        """The steps that Snakemake would not execute, judged by the times of files as it does."""
         good: list[Step] = []
         stale = {output for step in steps for output in step.outputs}
         for step in steps:
@@ -252,7 +252,7 @@ class Bridge:
         return sha256_of_file(file) if file.is_file() else "no such file"
 
     def _dvc(self, task: str, *program: str) -> str:
-        """What a program of Python that asks or tells DVC has to say: a commit, to the user."""
+        """The output of a Python program that calls DVC; that of a commit goes to the user."""
         done = subprocess.run(
             # the program must not import modules that happen to lie beside its file
             [sys.executable, "-P", *program],

@@ -1,4 +1,4 @@
-"""Everything that can be known before a job starts, for all who start jobs."""
+"""The checks that come before any job, whoever starts it."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -34,7 +34,7 @@ def refuse(found: Iterable[DinoError]) -> None:
 
 
 def problems(project: Project, parameters: "Parameters", steps: Steps) -> Iterator[DinoError]:
-    """What will make one of `steps` refuse, each once.
+    """The reasons for which one of `steps` will refuse, each once.
 
     Where `prepare` is among them its source is listed, else the prepared data say how many images
     there are. Nothing is written, fetched or decoded.
@@ -83,7 +83,7 @@ def problems(project: Project, parameters: "Parameters", steps: Steps) -> Iterat
 
 
 def steps_from(parameters: "Parameters", target: Target) -> Iterator[Target]:
-    """`target`, and what builds on it."""
+    """`target`, and the steps that build on it."""
     yield target
     of_other_images = target.dataset not in (None, parameters.trained_on)
     if target.stage not in TRUNK or of_other_images:
@@ -111,7 +111,7 @@ def _images(
 
 
 def _processes(project: Project) -> int:
-    """How many train together, as far as the environment and slurm/settings.yaml say."""
+    """The number of processes that train together, by the environment and slurm/settings.yaml."""
     if os.environ.get("DINO_LAUNCHER") == "slurm":
         from dino.launch.settings import read_settings
 

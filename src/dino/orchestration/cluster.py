@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def cluster_problems(
     project: Project, parameters: "Parameters", steps: Steps
 ) -> Iterator[DinoError]:
-    """Why none of `steps` could become a SLURM job; nothing where none is to become one."""
+    """The problems for which none of `steps` could become a SLURM job, if one is to become one."""
     if os.environ.get("DINO_LAUNCHER") != "slurm":
         return
     from dino.launch.cluster import ensure_reachable

@@ -1,4 +1,4 @@
-"""What dvc.lock says of a step's outputs, and where else than in the workspace they can be had."""
+"""The outputs that dvc.lock names, and the places besides the workspace where they are found."""
 
 import hashlib
 import json
@@ -12,9 +12,9 @@ import yaml
 from dino.core.outputs import files_of
 
 Content = Path | bytes | Mapping[str, bytes]
-"""A file or folder that is there, a file's bytes, or those of a folder's files by name."""
+"""An existing file or folder, a file's bytes, or the bytes of a folder's files by name."""
 _FOLDER = ".dir"
-"""What DVC's checksums of folders end with."""
+"""The end of DVC's checksums of folders."""
 
 
 def has_dvc(root: Path) -> bool:
@@ -32,13 +32,13 @@ def lock_entry(root: Path, step: str) -> str:
 
 
 def recorded_md5(entry: str) -> dict[str, str]:
-    """Output: the checksum of its content, by the lines of dvc.lock that `lock_entry` gives."""
+    """The checksum of each output, from the lines of dvc.lock that `lock_entry` gives."""
     (content,) = (yaml.safe_load(entry) or {"": {}}).values()
     return {out["path"]: out["md5"] for out in content.get("outs", []) if "md5" in out}
 
 
 def cached_file(root: Path, md5: str) -> Path | None:
-    """The file of DVC's cache with the checksum `md5`, None where it has none."""
+    """The file of DVC's cache with the checksum `md5`; None if it has none."""
     from dvc.repo import Repo
 
     if md5.endswith(_FOLDER):
@@ -49,7 +49,7 @@ def cached_file(root: Path, md5: str) -> Path | None:
 
 
 def committed_content(root: Path, path: str, md5: str) -> Content | None:
-    """What git's last commit has at `path`, None where its checksum is not `md5`."""
+    """The content of `path` in git's last commit; None if its checksum is not `md5`."""
     if not md5.endswith(_FOLDER):
         content = _show(root, path)
         return content if content is not None and hashlib.md5(content).hexdigest() == md5 else None
@@ -74,7 +74,7 @@ def _md5(path: Path) -> str:
 
 
 def _folder_md5(checksums: Mapping[str, str]) -> str:
-    """As DVC computes it from the checksums of the files, by name."""
+    """The checksum of a folder as DVC computes it from those of its files, by name."""
     entries = [{"md5": checksums[name], "relpath": name} for name in sorted(checksums)]
     return hashlib.md5(json.dumps(entries, sort_keys=True).encode()).hexdigest() + _FOLDER
 

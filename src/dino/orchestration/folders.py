@@ -28,7 +28,7 @@ def unwritable_folders(project: Project, parameters: "Parameters") -> Iterator[D
 
 
 def _refusal(folder: Path) -> str | None:
-    """Why no file can be made in `folder`, None when one can."""
+    """The reason why no file can be made in `folder`; None if one can."""
     if not folder.is_dir():
         return "is a file where a folder is needed; move it away"
     try:

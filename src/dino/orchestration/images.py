@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from dino.core.configuration.dataset import DatasetConfig
 
 _MEASURED = 1000
-"""Files whose size is asked for: of a million that takes no time."""
+"""The number of files whose size is asked for, so that a million takes no time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Images:
-    """What is known of a data set without its pixels."""
+    """The facts about a data set that are known without its pixels."""
 
     classes: tuple[str, ...]
-    """Empty: nothing is labelled."""
+    """The names of the classes; empty if nothing is labelled."""
     labels: Mapping[Split, Int64[np.ndarray, " images"]]
-    """Class index of each image; -1: unlabelled."""
+    """The class index of each image; -1 means unlabelled."""
     stored_bytes: int = 0
-    """What `prepare` will write of them, about; 0 where that is not known."""
+    """About how much `prepare` will write; 0 if that is not known."""
 
     @property
     def labelled(self) -> int:
@@ -39,13 +39,13 @@ class Images:
 
     @property
     def text(self) -> str:
-        """Counts, for people."""
+        """A text with the numbers of images and classes."""
         counts = ", ".join(f"{len(labels):,} {split}" for split, labels in self.labels.items())
         return f"{counts} images, {len(self.classes) or 'no'} classes"
 
 
 def prepared_images(folder: Path) -> Images | None:
-    """What `dino prepare` wrote to `folder`; None before that."""
+    """The images that `dino prepare` wrote to `folder`; None before that."""
     if not (folder / DESCRIPTION).is_file() or not (folder / MANIFEST).is_file():
         return None
     classes = read_json(folder / DESCRIPTION)["classes"]
@@ -64,7 +64,7 @@ def prepared_images(folder: Path) -> Images | None:
 
 
 def images_to_prepare(config: "DatasetConfig", project: Project, name: str) -> Images | None:
-    """What `dino prepare` will find for the data set `name`, by listing its source.
+    """The images that `dino prepare` will find for the data set `name`, by listing its source.
 
     Nothing is fetched or decoded. Raises `DataError` where it would. None where the source has
     to be fetched or unpacked first.
@@ -92,7 +92,7 @@ def images_to_prepare(config: "DatasetConfig", project: Project, name: str) -> I
 
 
 def _bytes(files: Sequence[Path]) -> int:
-    """The sizes of all `files`, by those of some that are spread evenly."""
+    """About the sum of the sizes of `files`, from some that are spread evenly."""
     some = files[:: max(1, len(files) // _MEASURED)]
     sizes = [file.stat().st_size for file in some if file.is_file()]
     return len(files) * sum(sizes) // max(1, len(sizes))

@@ -1,4 +1,4 @@
-"""The outputs that a step had stay until better ones are whole (docs/workflow.md).
+"""The outputs that a step had, which are kept until new ones are whole (docs/workflow.md).
 
 Both engines remove a step's outputs before they execute it, and Snakemake once more after a
 failure. What was there is therefore held a second time, below work/kept, by hard links: they cost
@@ -37,18 +37,18 @@ from dino.orchestration.dvc_lock import (
 LONG_AGO_NS = 946_684_800 * 10**9
 """2000-01-01: the time given to outputs that are out of date. Snakemake ignores the time 0."""
 _BY_DVC = "DVC_STAGE"
-"""The variable that DVC sets for the commands that it executes."""
+"""The environment variable that DVC sets for the commands that it executes."""
 _ENTRY = "dvc.lock"
-"""Beside the links: what dvc.lock said of the step when they were made."""
+"""The file beside the links with the lines of dvc.lock from when they were made."""
 
 
 def kept_folder(root: Path) -> Path:
-    """Where the links of all steps of the project at `root` lie."""
+    """The folder with the links of all steps of the project at `root`."""
     return root / "work" / "kept"
 
 
 class Kept:
-    """What `step` of the project at `root` has to show, held until better outputs are whole."""
+    """The outputs of `step` of the project at `root`, held by links until new ones are whole."""
 
     def __init__(self, root: Path, step: Step) -> None:
         self.root = root
@@ -56,10 +56,10 @@ class Kept:
         self.folder = kept_folder(root) / step.name
         self._links = self.folder / "links"
         self._begun = self.folder / "begun.json"
-        """There while the step is computed, and after a computation that was killed."""
+        """A file that exists while the step is computed, and after a computation was killed."""
 
     def begin(self, *, one_of_several: bool = False) -> None:
-        """Hold what is there, before a computation that holds the step's lock.
+        """Hold the present outputs, before a computation that holds the step's lock.
 
         What a computation that was killed has left is put back first. Of several processes that
         watch the same computation, the first holds what was there.
@@ -88,15 +88,15 @@ class Kept:
 
     @property
     def has_begun(self) -> bool:
-        """Whether a computation is at work, or was killed."""
+        """Whether a computation is running, or was killed."""
         return self._begun.is_file()
 
     def forget(self) -> None:
-        """Hold nothing."""
+        """Remove all links of the step."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def hold(self, outputs: Iterable[str], *, forget: bool = False) -> None:
-        """Hold those of `outputs` that are there, in place of what was held.
+        """Hold the existing ones of `outputs` in place of what was held.
 
         Where none is there, what was held stays, unless `forget` is true. Raises `DinoError` when
         nothing can be held.
@@ -116,7 +116,7 @@ class Kept:
             raise _unwritable(self.folder, error) from error
 
     def release_cached(self) -> None:
-        """Hold no more what DVC's cache has got: it would stay on the disk for nothing."""
+        """Remove the links to outputs that DVC's cache holds, too: they would only take space."""
         for path in set(self.step.outputs) - set(self.step.uncached):
             remove(self._links / path)
 
@@ -171,7 +171,7 @@ class Kept:
         return _BY_DVC in os.environ, []
 
     def _recorded(self, path: str, entry: str, held: Path | None) -> Content | None:
-        """The output as dvc.lock names it: in DVC's cache, held, or in git."""
+        """The output that dvc.lock names, from DVC's cache, from the links or from git."""
         md5 = recorded_md5(entry).get(path) if entry else None
         if md5 is None:
             return held

@@ -20,7 +20,7 @@ RUNS_NOTHING = (
     *("cleanup_metadata", "cleanup_shadow", "delete_all_output", "delete_temp_output", "touch"),
     *("generate_unit_tests", "print_compilation"),
 )
-"""Options of snakemake with which no job is executed."""
+"""The options of snakemake with which it executes no job."""
 
 
 def ensure_plan(bridge: "Bridge", parameters: "Parameters", arguments: Sequence[str]) -> None:
@@ -46,7 +46,7 @@ def ensure_plan(bridge: "Bridge", parameters: "Parameters", arguments: Sequence[
 
 
 def _wanted(options: Namespace, bridge: "Bridge", stale: Sequence[Step]) -> Iterator[Step]:
-    """The steps of `stale` that what was typed asks for."""
+    """The steps of `stale` that the typed command asks for."""
     if any(getattr(options, name, None) for name in RUNS_NOTHING):
         return
     targets = {str(target) for target in options.targets}

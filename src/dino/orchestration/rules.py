@@ -1,4 +1,4 @@
-"""By stage, what would make it refuse, asked before anything runs."""
+"""The reasons for which each stage would refuse, asked for before anything runs."""
 
 import shutil
 from collections.abc import Callable
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from dino.core.configuration.parameters import Run
 
 Rule = Callable[[Situation, Planned], None]
-"""Raises `DinoError`."""
+"""A check, which raises `DinoError` for a stage that would refuse."""
 
 GIB = 2**30
 _STATES = 4
-"""Numbers that a checkpoint has for each of the network's: student, teacher, and AdamW's two."""
+"""The numbers in a checkpoint for each parameter: student, teacher, and AdamW's two means."""
 WEIGHTS = "model.safetensors"
 
 
@@ -125,7 +125,7 @@ def _the_networks_of_export(situation: Situation, step: Planned) -> None:
 
 
 def _noted(record: Path, key: str) -> Any:
-    """What a stage's provenance says under `key`; None where there is none, or an older one."""
+    """The value of `key` in a stage's provenance; None if there is none, or an older one."""
     return read_json(record).get(key) if record.is_file() else None
 
 
@@ -192,6 +192,6 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "card": (_features_of_these_networks,),
     "baselines": (_a_label_of_each_image, _superclasses_of_its_classes),
 }
-"""In an order that the stages can be executed in."""
+"""The rules by stage, in an order in which the stages can be executed."""
 TRUNK = ("prepare", "pretrain", "export", "features")
-"""Stages that others build on."""
+"""The stages on whose outputs others build."""

@@ -1,4 +1,4 @@
-"""What is to run, and what is known before it does."""
+"""The stages that are to run, and what is known before they do."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,29 +19,29 @@ class Planned:
 
     stage: str
     run: "Run | None"
-    """None for a stage that all runs share."""
+    """The run; None for a stage that all runs share."""
     dataset: str
     """The data set that it reads: the one trained on, unless its command names another."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Situation:
-    """What the rules of `dino.orchestration.rules` look at."""
+    """The facts that the rules of `dino.orchestration.rules` look at."""
 
     project: Project
     parameters: "Parameters"
     planned: tuple[Planned, ...]
-    """Without the stages that params.yaml switches off."""
+    """The executions, without the stages that params.yaml switches off."""
     images: Mapping[str, Images | None]
-    """By data set. None: nothing is known of them before they are fetched, or prepared by an
+    """What is known of each data set's images; None before they are fetched, or prepared by an
     earlier stage.
     """
     processes: int
-    """How many train together."""
+    """The number of processes that train together."""
     checksums: dict[Path, str] = field(default_factory=dict)
 
     def makes(self, stage: str, run: "Run | None") -> bool:
-        """Whether `stage` is to run, so that what is there of it now does not matter."""
+        """Whether `stage` is to run, so that its present outputs do not matter."""
         return any((step.stage, step.run) == (stage, run) for step in self.planned)
 
     def checksum(self, path: Path) -> str:

@@ -1,1 +1,1 @@
-"""The step, the loop around it, and what is watched meanwhile."""
+"""Training: the step, the loop around it, and the numbers that are logged."""

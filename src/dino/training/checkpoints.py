@@ -29,7 +29,7 @@ class CheckpointFolder:
         self.keep = keep
 
     def save(self, step: int, content: dict[str, Any]) -> Path:
-        """Where `content`, as it is before `step`, was written; older ones than `keep` are removed.
+        """Write `content`, the state before `step`, and return its path; only `keep` are left.
 
         Raises `DinoError` when it cannot be written; the ones before are then still there.
         """
@@ -39,11 +39,11 @@ class CheckpointFolder:
         return path
 
     def milestone(self, epoch: int, content: dict[str, Any]) -> Path:
-        """Where `content`, as it is after `epoch` epochs, was written; it is kept for good."""
+        """Write `content`, the state after `epoch` epochs, and return its path; it is kept."""
         return _write(self.milestones, f"epoch_{epoch:04d}", content)
 
     def newest(self) -> Path | None:
-        """The newest checkpoint that is whole, None where there is none.
+        """The newest checkpoint that is whole; None if there is none.
 
         Each damaged one is named in a line on stderr and renamed to `NAME.damaged`. The milestones
         are asked last, and only when a checkpoint was damaged: after a finished training they
@@ -86,7 +86,7 @@ class CheckpointFolder:
         return load_checkpoint(path)
 
     def clear(self) -> None:
-        """Remove all but the milestones and what was damaged: the training is finished."""
+        """Remove all but milestones and damaged files, after the training has finished."""
         for path in _newest_first(self.folder):
             path.unlink(missing_ok=True)
         if self.folder.is_dir() and not any(self.folder.iterdir()):

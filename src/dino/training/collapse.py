@@ -1,4 +1,4 @@
-"""What a training has run into: two kinds of collapse, or NaN and infinite numbers."""
+"""The failures of a training: two kinds of collapse, and NaN or infinite numbers."""
 
 import math
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ Kind = Literal["uniform", "one-dimensional"]
 
 @dataclass(frozen=True)
 class Collapse:
-    """Distributions of the teacher that no longer tell images apart."""
+    """A collapse: the teacher's distributions no longer tell images apart."""
 
     kind: Kind
     since_step: int
     step: int
     evidence: str
-    """The number that says so, beside its threshold."""
+    """The number that shows the collapse, beside its threshold."""
 
     def __str__(self) -> str:
         return (
@@ -45,7 +45,7 @@ _REMEDIES: dict[Kind, str] = {
 
 
 def collapse(log: Sequence[LogRow], config: MonitorConfig, prototypes: int) -> Collapse | None:
-    """The collapse that the newest rows of the log show, None for a healthy training.
+    """The collapse that the newest rows of the log show; None for a healthy training.
 
     It has to show in all rows of the last `patience_steps` steps, none of them before
     `after_epochs`. The log is all that is asked: a continued training judges as an uninterrupted

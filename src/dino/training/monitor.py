@@ -1,4 +1,4 @@
-"""What is watched while a network trains."""
+"""The numbers that are logged while a network trains."""
 
 import csv
 import io
@@ -26,20 +26,20 @@ class LogRow:
     teacher_entropy: float
     kl: float
     gradient_norm: float
-    """Of all gradients together, before clipping."""
+    """The norm of all gradients together, before clipping."""
     center_norm: float
     prototype_share: float
     """Mean probability of the prototype that the teacher prefers: 1/K when uniform, 1 when one
     prototype wins for all images.
     """
     feature_std: float
-    """Of the teacher's L2-normalised features over the batch, times √dim: 0 when all are equal,
-    1 when they point everywhere.
+    """The deviation of the teacher's L2-normalised features over the batch, times √dim: 0 when all
+    are equal, 1 when they point everywhere.
     """
     skipped_steps: int
-    """Steps that fp16 overflow has undone so far."""
+    """The number of steps so far that were undone because fp16 overflowed."""
     online_knn_top1: float | None
-    """In percent, on val; None between the epochs that compute it."""
+    """The percentage on val; None between the epochs that compute it."""
 
     @classmethod
     def of(
@@ -53,7 +53,7 @@ class LogRow:
         skipped_steps: int,
         online_knn_top1: float | None,
     ) -> "LogRow":
-        """The row of the steps that `measured` comes from, one `measure` each."""
+        """The row for steps whose numbers, one `measure` each, are `measured`."""
         means = torch.stack(measured).mean(dim=0).tolist()
         return cls(
             step=step,
@@ -69,7 +69,7 @@ class LogRow:
         )
 
     def progress_text(self) -> str:
-        """What the progress bar shows."""
+        """The numbers that the progress bar shows."""
         text = f"loss {self.loss:.3f}, teacher entropy {self.teacher_entropy:.3f}"
         if self.online_knn_top1 is not None:
             text += f", k-NN on val {self.online_knn_top1:.1f} %"
@@ -90,7 +90,7 @@ _MEASURED = (
 def measure(
     result: StepResult, center: Float[Tensor, "1 prototypes"]
 ) -> Float[Tensor, " measured"]:
-    """What the log averages over steps, in the order of _MEASURED; stays on the device.
+    """The numbers that the log averages over steps, in the order of _MEASURED, on the device.
 
     The variance of unit vectors is what the square of their mean leaves of 1.
     """

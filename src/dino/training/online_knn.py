@@ -1,4 +1,4 @@
-"""How well the teacher's features classify while it trains."""
+"""The k-NN accuracy of the teacher's features while it trains."""
 
 import numpy as np
 import torch

@@ -36,14 +36,14 @@ from dino.training.step import Stepper, StepResult, shards_for
 
 LOG_EVERY_STEPS = 20
 _CODE = ("dino.training.pretrain", "dino.training.checkpoints")
-"""Modules that, with all that they import, decide what a state means."""
+"""The modules that, with all that they import, decide what a saved state means."""
 
 Callback = Callable[["Pretraining"], None]
 
 
 @dataclasses.dataclass(frozen=True)
 class _Taken:
-    """A step that was queued; nobody may have waited for its numbers yet."""
+    """A step that was queued on the device; its numbers may not be computed yet."""
 
     step: int
     result: StepResult
@@ -69,7 +69,7 @@ class Pretraining:
         self.networks, self.center = starting_point(architecture, config, seed, self.device)
         fixed = config.teacher.kind == "fixed"
         self.learner = self.networks.student if fixed else self.networks.teacher
-        """The network that comes out of the training."""
+        """The network that the training is for: the teacher, or the student of a fixed teacher."""
         self.optimizer = build_optimizer(self.networks.student, config.optimizer)
         images = dataset.indices("train")
         config.check_batch(len(images), world_size())
@@ -86,26 +86,26 @@ class Pretraining:
         )
         self.online_knn = OnlineKnn(dataset, config.online_knn_bank, config.crops.global_size_px)
         self.step = 0
-        """Batches that were seen."""
+        """The number of batches so far."""
         self.skipped = 0
-        """Of these, the ones that fp16 overflow has undone: the schedules stand still in them."""
+        """The number of batches undone because fp16 overflowed; the schedules skip them."""
         self.log: list[LogRow] = []
         self.measured: list[Tensor] = []
-        """Of the steps since the last row of the log."""
+        """The numbers of the steps since the last row of the log."""
         self._last: _Taken | None = None
 
     @property
     def finished_epochs(self) -> int | None:
-        """How many epochs are done, at the end of one; None in the middle."""
+        """The number of finished epochs, at the end of one; None in the middle."""
         epochs, steps = divmod(self.step, len(self.batches))
         return epochs if steps == 0 else None
 
     @property
     def fingerprint(self) -> str:
-        """Identifies everything that the checkpoint and the log depend on, the code included.
+        """A checksum of everything that the checkpoint and the log depend on, the code included.
 
-        Not the number of processes: another number continues with the same crops, and differs by
-        the rounding of a sum in another order.
+        The number of processes is not part of it: another number continues with the same crops,
+        and its sums differ by rounding alone.
         """
         files = (self.config.initial, self.config.teacher.checkpoint)
         return fingerprint(
@@ -166,7 +166,7 @@ class Pretraining:
                         )
 
     def _step(self, batch: CropBatch, epoch: int, interruption: Interruption) -> bool:
-        """Whether a process was asked to stop, as all of them learnt in the step before."""
+        """Whether a process was asked to stop; all processes learnt it in the step before."""
         values = self.schedules.at(self.step - self.skipped)
         result = self.stepper.step(
             batch.crops,
@@ -227,7 +227,7 @@ class Pretraining:
         self.measured.clear()
 
     def content(self) -> dict[str, Any]:
-        """All that the next step depends on, as a checkpoint holds it.
+        """Everything that the next step depends on, for a checkpoint.
 
         In place of a fixed teacher, which has a file of its own, stands what is learnt from it.
         """
@@ -253,7 +253,7 @@ class Pretraining:
         }
 
     def restore(self, content: dict[str, Any]) -> None:
-        """Continue from what `content` gave; raises `CheckpointError` for another training's."""
+        """Continue from a checkpoint's content; raises `CheckpointError` for another training's."""
         if content["fingerprint"] != self.fingerprint:
             raise CheckpointError(
                 "the checkpoint belongs to other parameters, data or precision; delete it to start "
@@ -272,11 +272,11 @@ class Pretraining:
 
 
 def _started(loader: BatchLoader, interruption: Interruption) -> Iterator[CropBatch]:
-    """The batches of `loader`, whose workers are born deaf to signals."""
+    """The batches of `loader`, whose workers are started while signals are ignored."""
     with interruption.postponed():
         return iter(loader)
 
 
 def worker_count() -> int:
-    """Processes that make crops ahead: one for every two cores, which training uses otherwise."""
+    """The number of processes that make crops ahead: one for every two cores."""
     return max(1, cores() // 2)

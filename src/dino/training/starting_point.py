@@ -1,4 +1,4 @@
-"""What a training starts from: random weights, or those that a checkpoint has learnt."""
+"""The networks from which a training starts: with random weights, or those of a checkpoint."""
 
 from pathlib import Path
 
@@ -92,7 +92,7 @@ def fixed_teacher(
 
 
 def head_of(network: ReferenceNetwork) -> HeadConfig | None:
-    """The shape of a head, read off its weights; None without one of this kind."""
+    """The shape of a head, read from its weights; None if there is no such head."""
     prototypes = network.head.get("last_layer.weight_v")
     linear = [
         weight

@@ -27,30 +27,30 @@ from dino.optim.parameter_groups import set_step_values
 from dino.training.schedules import StepValues
 
 Crop = UInt8[Tensor, "_batch _c _h _w"] | Float[Tensor, "_batch 3 _h _w"]
-"""Pixels as the loader gives them, or numbers that are normalised already."""
+"""Pixels from the loader, or numbers that are already normalised."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepResult:
-    """What a step saw, over the whole batch of all processes; tensors stay on the device."""
+    """The numbers of one step, over the whole batch of all processes, on the device."""
 
     loss: Float[Tensor, ""]
     teacher_entropy: Float[Tensor, ""]
     kl: Float[Tensor, ""]
     mean_distribution: Float[Tensor, " prototypes"]
-    """These three as in `DinoLoss`."""
+    """The mean distribution; this, the entropy and the KL divergence are those of `DinoLoss`."""
     mean_feature: Float[Tensor, " dim"]
-    """The teacher's L2-normalised features, averaged."""
+    """The mean of the teacher's L2-normalised features."""
     stop: Float[Tensor, ""]
-    """Share of the processes that were asked to stop."""
+    """The share of the processes that were asked to stop."""
     gradient_norms: Float[Tensor, " parameters"]
-    """Before clipping, in the order of `Stepper.trainable`."""
+    """The norms before clipping, in the order of `Stepper.trainable`."""
     skipped: bool = False
-    """Whether fp16 overflowed: then neither networks nor center nor schedules move."""
+    """Whether fp16 overflowed, so that neither networks nor center nor schedules moved."""
 
     @property
     def finite(self) -> Bool[Tensor, ""]:
-        """Whether loss and gradients are numbers; an overflow of fp16 alone counts as finite."""
+        """Whether loss and gradients are finite; an overflow of fp16 alone counts as finite."""
         finite = torch.isfinite(self.loss)
         return finite if self.skipped else finite & torch.isfinite(self.gradient_norms).all()
 
@@ -158,7 +158,7 @@ class Stepper:
         step: int,
         teacher_temperature: float,
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """Gradients of the mean loss, and what `_forward` saw, over this process's batch."""
+        """The gradients of the mean loss, and `_forward`'s means, over this process's batch."""
         batch = len(images)
         count = min(self.config.micro_batches * self.shards, batch)
         pieces = list(zip(*(part.tensor_split(count) for part in (images, *crops)), strict=True))
@@ -219,7 +219,7 @@ class Stepper:
 
 
 def shards_for(student: nn.Module, device: torch.device, config: PretrainConfig) -> int:
-    """How many threads may share a batch: one for each core, where images do not meet.
+    """The number of threads that share a batch: one for each core, or 1 with batch statistics.
 
     BatchNorm and the centering by Sinkhorn-Knopp or softmax look at the whole batch.
     """

@@ -26,12 +26,12 @@ from dino.training.starting_point import starting_point
 from dino.training.step import Stepper, shards_for
 
 STEP_SECONDS, CROP_SECONDS = 4.0, 0.5
-"""What a trial takes, for each architecture and variant, besides making its networks."""
+"""The time of a trial for each architecture and variant, without building its networks."""
 _FIRST_IMAGES = 8
 _STATE_BYTES = 16
-"""Bytes in a checkpoint for each parameter: student, teacher and AdamW's two means, in float32."""
+"""The bytes in a checkpoint for each parameter: student, teacher and AdamW's means, float32."""
 _FEATURE_SETS = 2
-"""The teacher's and those of the network before its first step."""
+"""The sets of features: the teacher's, and those of the network before its first step."""
 _BUSY_SHARE = 0.25
 _PUBLISHED = {
     "fashion_mnist": (60_000, 28),
@@ -40,22 +40,22 @@ _PUBLISHED = {
     "cifar100": (50_000, 32),
     "stl10": (105_000, 96),
 }
-"""Training images, labelled or not, and their side in pixels."""
+"""The number of training images, labelled or not, and their side in pixels."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Trial:
-    """What one image costs in training, and a checkpoint on the disk."""
+    """The cost of one image in training, and of a checkpoint on the disk."""
 
     step_seconds: float
-    """Time of the networks, on all cores or the GPU together."""
+    """The time of the networks for one image, on all cores or the GPU."""
     crop_seconds: float
-    """Time to make its crops, on one core."""
+    """The time to make the crops of one image, on one core."""
     checkpoint_bytes: int
     feature_dim: int
 
     def seconds(self, images: int) -> float:
-        """For so many images: a GPU waits for the cores or they for it, cores share the two."""
+        """The time for `images`; crops and networks share the cores, unless there is a GPU."""
         crops = self.crop_seconds / cores()
         if torch.cuda.is_available():
             return images * max(self.step_seconds, 2 * crops)
@@ -63,7 +63,7 @@ class Trial:
 
 
 def estimates(parameters: Parameters, images: int, size_px: int) -> Iterator[tuple[str, str]]:
-    """Label and text, for people: time and disk of the trainings, and what slows them down.
+    """Pairs of label and text: time and disk of the trainings, and what slows them down.
 
     `images` of `size_px` are trained on. Architectures with weights are not trained, nor runs whose
     batch has more images than there are.
@@ -104,7 +104,7 @@ def estimates(parameters: Parameters, images: int, size_px: int) -> Iterator[tup
 
 
 def training_images(parameters: Parameters, project: Project) -> tuple[int, int]:
-    """How many images are trained on, and a side in pixels as theirs.
+    """The number of training images, and about their side in pixels.
 
     Those that are prepared; before that as many as the source has, where it is known. Raises
     `DataError` where it is not.
@@ -123,7 +123,7 @@ def training_images(parameters: Parameters, project: Project) -> tuple[int, int]
 
 
 def trial(architecture: ArchitectureConfig, config: PretrainConfig, size_px: int) -> Trial:
-    """Train for some steps, with as many images of a batch as the time allows."""
+    """Train for some steps, with as many images in a batch as the time allows."""
     threads = torch.get_num_threads()
     torch.set_num_threads(cores())
     try:
@@ -199,7 +199,7 @@ def _crop_seconds(config: PretrainConfig, size_px: int) -> float:
 
 
 def _slow_ways(parameters: Parameters) -> Iterator[tuple[str, str]]:
-    """What uses this machine's cores poorly."""
+    """Texts about settings that use this machine's cores poorly."""
     usable = cores()
     threads = os.environ.get("OMP_NUM_THREADS", "")
     if threads.isdecimal() and int(threads) < usable:

@@ -15,7 +15,7 @@ _PATCH = re.compile(r"_(?:patch|p)(\d+)_")
 _DEPTHS = {"tiny": 12, "small": 12, "base": 12, "large": 24, "huge": 32}
 _PLAIN_VIT = re.compile(rf"(?:vit|deit)_({'|'.join(_DEPTHS)})_patch\d+_\d+")
 _POOLED = ("resnet", "xcit")
-"""Beginnings of names of networks that have one feature alone, no [CLS] token in each block."""
+"""The beginnings of names of networks that have a single feature, without [CLS] in each block."""
 
 
 @section
@@ -23,15 +23,15 @@ class WeightsConfig:
     """An existing teacher; exactly one of `file`, `timm` and `folder` says where it is."""
 
     file: str | None = None
-    """A training checkpoint of this project or of the reference, or its file with a backbone."""
+    """A training checkpoint, or a file with a backbone alone, of this project or the reference."""
     network: Literal["teacher", "student"] = "teacher"
-    """Which of the two networks of `file`."""
+    """Which of the two networks in `file` is taken."""
     timm: str | None = None
     """Name of pretrained weights in timm, such as vit_small_patch16_224.dino; from the hub."""
     folder: str | None = None
     """A folder that timm opens: config.json and model.safetensors."""
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
-    """What `file`, or the weights in `folder`, must have: another file is refused. None: any."""
+    """The checksum that `file`, or the weights in `folder`, must have; null accepts any file."""
 
     def check_sha256(self, found: str) -> None:
         """Raise `CheckpointError` unless `found`, that of the file, is the one that is expected."""
@@ -56,7 +56,7 @@ class WeightsConfig:
 
     @property
     def source(self) -> str:
-        """What is given, as people read it."""
+        """The text that names the weights in tables and messages."""
         if self.file is not None:
             return f"the {self.network} in {self.file}"
         return f"timm's {self.timm}" if self.timm is not None else str(self.folder)

@@ -18,7 +18,7 @@ class AttentionConfig:
     """
 
     image_size_px: SidePx = 480
-    """Side that an image is resized to before the teacher sees it; masks are scored there."""
+    """The side to which an image is resized for the teacher; masks are scored at this size."""
     protocols: Annotated[tuple[Protocol, ...], Field(min_length=1)] = (
         "paper",
         "best_head_fixed",
@@ -30,15 +30,15 @@ class AttentionConfig:
     masses: Annotated[tuple[ProperShare, ...], Field(min_length=1)] = (0.6, 0.8)
     """Shares of the attention that a mask keeps (paper: 0.6 in its figure, 0.8 in its appendix)."""
     objects: Literal["foreground", "objects"] = "foreground"
-    """foreground: all objects of an image are one; objects: each is scored, an image has their
-    mean.
+    """foreground: all objects of an image count as one; objects: each object is scored, and an
+    image has the mean of its objects.
     """
     void: Literal["ignore", "background"] = "ignore"
-    """ignore: pixels of which the truth says nothing are left out of intersection and union."""
+    """ignore: pixels without truth are left out of intersection and union."""
     images: PositiveInt = 1000
     """Number of test images scored, spread evenly over the split."""
     selection_images: PositiveInt = 500
-    """Number of training images that best_head_fixed chooses its head on, spread likewise."""
+    """Number of training images on which best_head_fixed chooses its head, spread evenly too."""
     examples: PositiveInt = 8
     """Number of the test images whose maps are kept for the figure of the maps."""
 
@@ -57,5 +57,5 @@ class AttentionConfig:
 
 
 def protocol_key(protocol: str, mass: float) -> str:
-    """How result files call a protocol with a mass: paper@0.6."""
+    """The name of a protocol with a mass in result files: paper@0.6."""
     return f"{protocol}@{mass:g}"

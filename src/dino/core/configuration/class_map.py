@@ -24,13 +24,13 @@ class ClassMapConfig:
     """False: not computed, which the result then says."""
     split: Literal["train", "val", "test"] = "test"
     components: PositiveInt = 30
-    """Of the PCA before t-SNE; at most one fewer than there are classes."""
+    """The dimensions of the PCA before t-SNE; at most one fewer than there are classes."""
     perplexity: PositiveFloat = 20.0
-    """Of t-SNE; at most a third of the other classes."""
+    """The perplexity of t-SNE; at most a third of the number of other classes."""
     superclasses: dict[str, Classes] | None = None
-    """Name: its classes. Together all classes of the data set, each once; null: no comparison."""
+    """The classes of each superclass, by name; every class stands in one. null: no comparison."""
     seed: Seed = 0
-    """Of t-SNE and of the bootstrap."""
+    """The seed of t-SNE and of the bootstrap."""
 
     @model_validator(mode="after")
     def _classes_are_different(self) -> Self:

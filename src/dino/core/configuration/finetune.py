@@ -37,27 +37,27 @@ class FinetuneConfig:
     """Labelled training images, in the proportions of their classes; null: all."""
     epochs: PositiveInt = 100
     batch_size: PositiveInt = 1024
-    """Images in one step; what is left of an epoch below it is not used."""
+    """Images in one step; an epoch's incomplete last batch is left out."""
     learning_rate: LearningRate = 5e-4
-    """Of the classifier, for a batch of 256 images; scaled linearly with the batch."""
+    """The classifier's rate for a batch of 256 images; scaled linearly with the batch."""
     min_learning_rate: NonNegativeFloat = 1e-6
-    """That the cosine falls to; not scaled with the batch."""
+    """The end of the cosine; not scaled with the batch."""
     validate_every_epochs: PositiveInt = 1
-    """Between two looks at val; there is one after the last epoch in any case."""
+    """The epochs between two measurements on val; there is always one after the last epoch."""
     warmup_epochs: NonNegativeFloat = 5.0
     weight_decay: NonNegativeFloat = 0.05
-    """Of everything that has two dimensions or more."""
+    """The weight decay of parameters with two dimensions or more; the others have none."""
     layer_decay: PositiveShare = 0.65
-    """Each layer's learning rate is that of the layer above times this."""
+    """The factor between the learning rates of a layer and of the layer above it."""
     scratch_layer_decay: PositiveShare = 1.0
-    """The same for the network that starts from random weights, whose first layers must learn."""
+    """The same factor for the network with random weights, whose first layers have to learn."""
     drop_path: ShareBelowOne = 0.1
     """Stochastic depth of the last block; it rises linearly with depth."""
     label_smoothing: ShareBelowOne = 0.1
     mixup: NonNegativeFloat = 0.8
     """Both parameters of the beta distribution of mixup's shares; 0: no mixup."""
     cutmix: NonNegativeFloat = 1.0
-    """The same for CutMix; where both are on, each batch takes either with equal chances."""
+    """Both parameters of CutMix's beta distribution; where both are on, a batch draws one."""
     resize_px: SidePx = 256
     """Short side that an image of val or test is resized to (bicubic)."""
     crop_px: SidePx = 224
@@ -68,14 +68,14 @@ class FinetuneConfig:
     auto_augment: str | None = "rand-m9-mstd0.5-inc1"
     """A policy of timm: RandAugment of magnitude 9; null: none."""
     erase_probability: Probability = 0.25
-    """Of a rectangle of noise in the place of the pixels."""
+    """The probability that noise replaces the pixels of a random rectangle."""
     precision: Literal["auto", "float32", "bf16"] = "auto"
     """auto: bf16 where the processor computes it faster than float32, else float32."""
     seed: Seed = 0
     """Seed of the subset, the classifier's weights, the order and the augmentation."""
 
     def check_images(self, labelled: int) -> None:
-        """Raise `ConfigurationError` unless so many labelled training images make a batch."""
+        """Raise `ConfigurationError` unless `labelled` training images fill a batch."""
         images = min(labelled, self.max_train_images or labelled)
         if images < self.batch_size:
             raise ConfigurationError(

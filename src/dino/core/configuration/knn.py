@@ -17,7 +17,7 @@ class KnnConfig:
     headline: PositiveInt = 20
     """The number of neighbours whose accuracy the tables show."""
     temperature: VoteTemperature = 0.07
-    """Of the votes exp(similarity / temperature), which overflow below 0.0015."""
+    """The temperature of the votes exp(similarity / temperature), which overflow below 0.0015."""
 
     leave_one_out: bool = False
     """Also classify each training image by all others, for small sets."""

@@ -19,7 +19,7 @@ class LinearConfig:
     batch_size: PositiveInt = 1024
     """Images in one step over all devices (paper: 1024)."""
     learning_rates: Annotated[tuple[LearningRate, ...], Field(min_length=1)] = (0.001,)
-    """For a batch of 256 images, scaled linearly with the batch; the best on val is reported."""
+    """The rates for a batch of 256 images, scaled with the batch; the best on val is reported."""
     average_pool: bool = False
     """Add the mean patch token; needs features.last_blocks 1 (paper: for ViT-B)."""
     seed: Seed = 0

@@ -16,7 +16,7 @@ from dino.core.configuration.section import section
 
 @section
 class LinearPaperConfig:
-    """As `linear`, but with a new random crop of each training image in each epoch.
+    """The training of `linear`, with a new random crop of each training image in each epoch.
 
     Features and the evaluation's crop are those of the section `features`.
     """
@@ -28,7 +28,7 @@ class LinearPaperConfig:
     batch_size: PositiveInt = 1024
     """Images in one step over all devices (paper: 1024)."""
     learning_rates: Annotated[tuple[LearningRate, ...], Field(min_length=1)] = (0.001,)
-    """For a batch of 256 images, scaled linearly with the batch; the best on val is reported."""
+    """The rates for a batch of 256 images, scaled with the batch; the best on val is reported."""
     average_pool: bool = False
     """Add the mean patch token; needs features.last_blocks 1 (paper: for ViT-B)."""
     scale: tuple[PositiveShare, PositiveShare] = (0.08, 1.0)

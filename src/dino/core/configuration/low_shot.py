@@ -10,7 +10,7 @@ from dino.core.configuration.section import section
 
 @section
 class LowShotConfig:
-    """How many labels there are, how often they are drawn, and how strongly weights are held."""
+    """The shares of labels, the number of draws, and the classifier's penalty."""
 
     needs_labels: ClassVar[bool] = True
     enabled: bool = True
@@ -22,6 +22,6 @@ class LowShotConfig:
     inverse_penalty: PositiveFloat = 0.1
     """C of scikit-learn's logistic regression: the larger, the weaker the L2 penalty."""
     max_iterations: PositiveInt = 2000
-    """Of the solver; a fit that needs more is an error."""
+    """The solver's limit; a fit that needs more iterations is an error."""
     seed: Seed = 0
     """Seed of the draws."""

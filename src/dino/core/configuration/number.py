@@ -14,7 +14,7 @@ _LARGEST_DEPTH = 2**10
 _LARGEST = 1e6
 
 Seed = Annotated[int, Strict(), Field(ge=0, lt=2**32)]
-"""What numpy, torch and scikit-learn all take."""
+"""A seed that numpy, torch and scikit-learn accept."""
 PositiveInt = Annotated[int, Strict(), Field(ge=1, le=_LARGEST_COUNT)]
 NonNegativeInt = Annotated[int, Strict(), Field(ge=0, le=_LARGEST_COUNT)]
 SidePx = Annotated[int, Strict(), Field(ge=1, le=_LARGEST_SIDE_PX)]
@@ -22,14 +22,15 @@ SidePx = Annotated[int, Strict(), Field(ge=1, le=_LARGEST_SIDE_PX)]
 Width = Annotated[int, Strict(), Field(ge=1, le=_LARGEST_WIDTH)]
 """The length of a layer's vectors."""
 Depth = Annotated[int, Strict(), Field(ge=1, le=_LARGEST_DEPTH)]
-"""How many layers, heads or blocks."""
+"""The number of layers, heads or blocks."""
 PositiveFloat = Annotated[float, Strict(), Field(gt=0, le=_LARGEST)]
 NonNegativeFloat = Annotated[float, Strict(), Field(ge=0, le=_LARGEST)]
 LearningRate = Annotated[float, Strict(), Field(gt=0, le=1e4)]
 Temperature = Annotated[float, Strict(), Field(ge=1e-6, le=1e4)]
-"""Scores between -1 and 1 are divided by it, which float32 bears."""
+"""Scores between -1 and 1 are divided by it; the bounds keep float32 from overflowing."""
 VoteTemperature = Annotated[float, Strict(), Field(ge=0.002, le=1e4)]
-"""The neighbours' votes, exp(similarity / temperature), overflow below 0.0015."""
+"""The temperature of the neighbours' votes exp(similarity / temperature), which overflow below
+0.0015."""
 Probability = Annotated[float, Strict(), Field(ge=0, le=1)]
 PositiveShare = Annotated[float, Strict(), Field(gt=0, le=1)]
 ShareBelowOne = Annotated[float, Strict(), Field(ge=0, lt=1)]

@@ -70,7 +70,7 @@ class Parameters:
     variants: dict[str, dict[str, Any]] = Field(
         default_factory=lambda: dict[str, dict[str, Any]](dino={})
     )
-    """Name: what differs from the section `pretrain`, in the same nesting."""
+    """The values by which each variant differs from the section `pretrain`, in the same nesting."""
     datasets: Annotated[dict[str, DatasetConfig], Field(min_length=1)] = Field(
         default_factory=lambda: {"fashion_mnist": DatasetConfig()}
     )

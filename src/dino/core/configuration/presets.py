@@ -10,7 +10,7 @@ from dino.core.errors import ConfigurationError
 
 FOLDER = "presets"
 FIELDS = ("Source", "Run", "Cost", "Disk", "Expected")
-"""What every header says below its title, `# Cost:     8 GPUs, 1.75 days`."""
+"""The fields of every header, each in lines such as `# Cost:     8 GPUs, 1.75 days`."""
 
 _FIELD = re.compile(r"# ([A-Z]\w+): +(.+)")
 _CONTINUED = re.compile(r"#  +(\S.*)")
@@ -26,7 +26,7 @@ class Preset:
     title: str
     """The header's first line."""
     fields: Mapping[str, str]
-    """Those of FIELDS, and others such as Unverified; continued lines are joined by newlines."""
+    """FIELDS, and others such as Unverified; continued lines are joined by newlines."""
 
 
 def preset_names(root: Path) -> tuple[str, ...]:

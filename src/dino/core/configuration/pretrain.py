@@ -42,9 +42,9 @@ class CropsConfig:
     blur_radius_px: Range = (0.1, 2.0)
     """Smallest and largest radius of the Gaussian blur."""
     blur_probability: tuple[Probability, Probability, Probability] = (1.0, 0.1, 0.5)
-    """For the first global crop, the second, and each local crop."""
+    """The probabilities for the first global crop, the second, and each local crop."""
     solarize_probability: Probability = 0.2
-    """For the second global crop alone; the threshold is 128."""
+    """The probability for the second global crop; the others have none. The threshold is 128."""
 
     @model_validator(mode="after")
     def _ranges_ordered(self) -> Self:
@@ -69,8 +69,8 @@ class HeadConfig:
     layers: Depth = 3
     batch_norm: bool = False
     predictor: bool = False
-    """Give the student a two-layer MLP more, between bottleneck and L2 normalisation, as BYOL has
-    one (paper: table 7).
+    """Whether the student has a further two-layer MLP between bottleneck and L2 normalisation, as
+    in BYOL (paper: table 7).
     """
     norm_last_layer: bool = True
     """Keep the prototypes of the student at unit length."""
@@ -81,7 +81,7 @@ class LossConfig:
     """Cross-entropy between centred, sharpened teacher and student distributions."""
 
     name: Literal["cross_entropy", "mse"] = "cross_entropy"
-    """mse: squared distance between the L2-normalised scores, as BYOL has it (paper: table 7)."""
+    """mse: squared distance between the L2-normalised scores, as in BYOL (paper: table 7)."""
     centering: Literal["mean", "sinkhorn_knopp", "softmax", "none"] = "mean"
     """What keeps the teacher's distributions apart: the moving mean of its scores, or a
     normalisation over the batch, of three iterations or of one (paper: table 8 and appendix D).
@@ -99,9 +99,9 @@ class OptimizerConfig:
 
     name: Literal["adamw", "sgd", "lars"] = "adamw"
     learning_rate: LearningRate = 5e-4
-    """For a batch of 256 images; scaled linearly with the global batch."""
+    """The peak rate for a batch of 256 images; scaled linearly with the global batch."""
     min_learning_rate: NonNegativeFloat = 1e-6
-    """Not scaled with the batch."""
+    """The end of the cosine; not scaled with the batch."""
     warmup_epochs: NonNegativeFloat = 10.0
     weight_decay: NonNegativeFloat = 0.04
     final_weight_decay: NonNegativeFloat = 0.4
@@ -117,14 +117,14 @@ class TeacherConfig:
     kind: Literal["momentum", "student_copy", "previous_iteration", "previous_epoch", "fixed"] = (
         "momentum"
     )
-    """student_copy: the student of this very step; previous_iteration and previous_epoch: as it
-    was one step or epoch ago; fixed: a trained network, as in classical distillation.
+    """student_copy: the student of the same step; previous_iteration and previous_epoch: the
+    student one step or epoch ago; fixed: a trained network, as in classical distillation.
     """
     momentum: Probability = 0.996
-    """At the start; rises to 1 by a cosine."""
+    """The momentum at the start; it rises to 1 by a cosine."""
     checkpoint: str | None = None
-    """For fixed: the training checkpoint, of this project or of the reference, whose teacher
-    (backbone and head) teaches.
+    """With kind fixed: the training checkpoint, of this project or of the reference, whose teacher
+    (backbone and head) is used.
     """
 
     @model_validator(mode="after")
@@ -139,14 +139,14 @@ class TeacherConfig:
 
 @section
 class CheckpointsConfig:
-    """What an interrupted training continues from. Changes nothing that is computed."""
+    """The checkpoints from which an interrupted training continues; they change no result."""
 
     minutes: PositiveFloat = 2.0
-    """Time between two checkpoints: what is lost, at most, when a machine dies."""
+    """The time between two checkpoints, which is the most that is lost when a machine dies."""
     keep: Annotated[int, Strict(), Field(ge=2, le=1000)] = 2
-    """How many of the newest are kept: with a damaged one, the one before it is used."""
+    """The number of newest checkpoints that are kept; if one is damaged, the one before is used."""
     milestone_epochs: NonNegativeInt = 0
-    """Every so many epochs one is kept for good; 0: none."""
+    """The number of epochs after which a checkpoint is kept for good; 0: none is."""
 
 
 @section
@@ -155,13 +155,13 @@ class MonitorConfig:
 
     on_collapse: Literal["warn", "stop", "ignore"] = "warn"
     after_epochs: NonNegativeFloat = 1.0
-    """Nothing is judged before: every training starts near the uniform distribution."""
+    """The epochs without a judgement: every training starts near the uniform distribution."""
     patience_steps: PositiveInt = 200
-    """For how long a collapse must show."""
+    """The number of steps for which a collapse must show before anything is done."""
     uniform_entropy: Probability = 0.98
-    """Share of ln K above which the teacher's mean entropy says: uniform."""
+    """The share of ln K above which the teacher's mean entropy counts as uniform."""
     prototype_share: Probability = 0.9
-    """Mean probability of the largest prototype above which it says: one-dimensional."""
+    """The mean probability of the largest prototype above which one prototype counts as winning."""
 
 
 @section

@@ -17,6 +17,6 @@ class RobustnessConfig:
     """Number of test images, spread evenly over the split; every one in every corruption."""
     neighbours: PositiveInt = 20
     temperature: VoteTemperature = 0.07
-    """Of the votes exp(similarity / temperature), which overflow below 0.0015."""
+    """The temperature of the votes exp(similarity / temperature), which overflow below 0.0015."""
     seed: Seed = 0
     """Seed of the noise."""
