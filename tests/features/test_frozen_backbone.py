@@ -45,6 +45,10 @@ WITHOUT = {
 }
 
 
+PATCHES = {"xcit_nano_12_p16_224": (16, 16), "cait_xxs24_224": (4, 4)}
+"""Of the networks above, those whose layers all have the same patches."""
+
+
 def _network(name: str, **arguments: Any) -> nn.Module:
     """A network whose weights all matter, seeing what the project does."""
     torch.manual_seed(0)
@@ -215,6 +219,7 @@ def test_networks_without_attention_over_tokens_give_maps_and_one_reason(name: s
     reason = f"{backbone.name} has no self-attention of all tokens in its blocks"
     assert backbone.no_attention == reason
     assert (backbone.heads, backbone.prefix_tokens, backbone.has_cls_token) == (None, 0, False)
+    assert backbone.patch_size_px == PATCHES.get(name)
     with pytest.raises(ConfigurationError, match=f"attention: {reason}"):
         backbone.attention(images)
     with pytest.raises(ConfigurationError, match=f"facet key: {reason}; use token"):
@@ -240,6 +245,18 @@ def test_what_is_not_there_is_one_line() -> None:
     with pytest.raises(ConfigurationError, match=r"has no \[CLS\] token in its blocks"):
         _family("average pool")[0].attention(images, rows="cls")
     assert backbone.tokens(images, []) == ()
+
+
+def test_patches_of_a_hybrid_are_those_of_its_convnets_map() -> None:
+    hybrid = FrozenBackbone(_network("vit_tiny_r_s16_p8_224", depth=1))
+    assert hybrid.patch_size_px == (32, 32)
+    assert hybrid.tokens(torch.zeros(1, 3, 224, 224))[0].grid == hybrid.grid_of((224, 224))
+
+
+def test_a_network_with_several_last_maps_is_one_line() -> None:
+    crossvit = FrozenBackbone(_network("crossvit_tiny_240"))
+    with pytest.raises(ConfigurationError, match="CrossVit has several last feature maps"):
+        crossvit.global_feature(torch.zeros(1, 3, 240, 240))
 
 
 @torch.no_grad()

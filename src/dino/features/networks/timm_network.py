@@ -62,12 +62,7 @@ class TimmNetwork:
         )
         # registers too come before the patches
         self.has_cls_token = self.prefix_tokens > 0 and timms.cls_token is not None
-        embedding = getattr(module, "patch_embed", None)
-        size_px = getattr(embedding, "patch_size", None)
-        sides_px = (size_px, size_px) if isinstance(size_px, int) else size_px
-        self.patch_size_px: tuple[int, int] | None = (
-            None if sides_px is None else (int(sides_px[0]), int(sides_px[1]))
-        )
+        self.patch_size_px = _patch_size_px(module)
 
     @cached_property
     def _seen(self) -> SeenBlocks | None:
@@ -139,6 +134,11 @@ class TimmNetwork:
         """The pooled output before a classifier, and the last feature map."""
         images = self._fitting(images)
         last = self._computed(self._timms.forward_features, images)
+        if not isinstance(last, Tensor):
+            raise ConfigurationError(
+                f"{type(self.module).__name__} has several last feature maps, of which no one "
+                "stands for the image; take another architecture"
+            )
         feature = self._timms.forward_head(last, pre_logits=True)
         if last.ndim == 4:
             # convnets put channels first, windowed transformers last
@@ -259,3 +259,17 @@ class TimmNetwork:
 def _rows(tensor: Tensor) -> tuple[int, int]:
     """The number of images and of tokens in a query or key."""
     return (len(tensor), tensor.shape[-2]) if tensor.ndim == 4 else (0, 0)
+
+
+def _patch_size_px(module: nn.Module) -> tuple[int, int] | None:
+    """Height and width of a patch, for a network whose layers all have the same patches."""
+    embedding: Any = getattr(module, "patch_embed", None)
+    if getattr(embedding, "patch_size", None) is None:
+        return None
+    # the patches of a hybrid are those of a convnet's map
+    ratio = getattr(embedding, "feat_ratio", None)
+    size = embedding.patch_size if ratio is None else ratio(as_scalar=False)
+    height_px, width_px = (size, size) if isinstance(size, int) else size
+    infos: Any = getattr(module, "feature_info", [])
+    reductions = {info["reduction"] for info in infos}
+    return (height_px, width_px) if reductions == {max(height_px, width_px)} else None
