@@ -60,12 +60,17 @@ def _table(path: str) -> tuple[list[str], np.ndarray, dict[bytes, bytes]]:
 
 def test_the_lines_in_the_document_work(place: Path) -> None:
     text = (ROOT / "docs" / "teachers.md").read_text()
-    (lines,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    of_features, inside = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     names: dict[str, np.ndarray] = {}
-    exec(lines, names)
+    exec(of_features, names)
     assert names["features"].shape == (2, 16)
     assert names["features"].dtype == np.float32
     np.testing.assert_allclose(np.diag(names["cosines"]), [1, 1], rtol=1e-5)
+    exec(inside, names)
+    # 8 px, patches of 4 px that begin every 2 px
+    assert names["keys"].shape == (1, 3, 3, 16)
+    assert names["maps"].shape == (1, 2, 3, 3)
+    assert names["feature"].shape == (1, 16)
 
 
 @torch.no_grad()
