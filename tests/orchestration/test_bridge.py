@@ -183,6 +183,20 @@ def test_step_whose_code_was_edited_meanwhile_is_not_recorded(bridge: PretendedD
     assert bridge.calls == []
 
 
+def test_what_depends_on_a_key_that_params_yaml_leaves_out_is_not_recorded(
+    bridge: PretendedDvc, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (bridge.root / "params.yaml").write_text("rate: null\n")
+    bridge.agree()
+    for output in ("weights", "score.json", "table.csv"):
+        (bridge.root / output).write_text("made with the default of k")
+    bridge.calls.clear()
+    bridge.record()
+    # null is a value that params.yaml has
+    assert bridge.calls == [("commit", "train", "table")]
+    assert "dvc.lock: steps that depend on k are left out" in capsys.readouterr().err
+
+
 def test_nothing_is_recorded_over_a_dvc_lock_that_moved_meanwhile(bridge: PretendedDvc) -> None:
     (bridge.root / "dvc.lock").write_text("by another process")
     bridge.record()

@@ -49,6 +49,8 @@ class Step:
     command: str
     parameters: Mapping[str, Any]
     """The values in params.yaml that it depends on, by dotted key."""
+    absent: tuple[str, ...]
+    """The keys among them that params.yaml leaves out, whose values are the defaults."""
     code: tuple[str, ...]
     """The source files that the stage imports."""
     inputs: tuple[str, ...]
@@ -161,11 +163,13 @@ def _step(name: str, stage: str, definition: Any, parameters: Any, earlier: Iter
         for entry in entries
         for path, has in ({entry: {}} if isinstance(entry, str) else entry).items()
     }
+    tracked = _tracked(definition.get("params", []), parameters)
     return Step(
         name=name,
         stage=stage,
         command=definition["cmd"],
-        parameters=_tracked(definition.get("params", []), parameters),
+        parameters=tracked,
+        absent=tuple(key for key in tracked if not _holds(key, parameters)),
         code=tuple(code),
         inputs=tuple(inputs),
         outputs=tuple(settings),
@@ -179,6 +183,13 @@ def _tracked(entries: list[Any], parameters: Any) -> dict[str, Any]:
     for entry in entries:
         keys += [entry] if isinstance(entry, str) else list(parameters)
     return {key: _lookup(key, parameters) for key in keys}
+
+
+def _holds(key: str, values: Any) -> bool:
+    """Whether params.yaml has the dotted `key`, be it with the value null."""
+    above, _, last = key.rpartition(".")
+    section = _lookup(above, values) if above else values
+    return isinstance(section, dict) and last in section
 
 
 def _fill(value: Any, variables: Any) -> Any:

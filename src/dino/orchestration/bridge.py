@@ -161,7 +161,7 @@ class Bridge:
         try:
             steps = read_pipeline(self.root)
             self._write_recipes(steps)
-            good = self._up_to_date(steps)
+            good = _known_to_dvc(self._up_to_date(steps))
             # whoever moved dvc.lock meanwhile is right; agree() will ask next time
             if good and not self._lock_moved():
                 self._dvc("commit", _COMMIT, *(step.name for step in good))
@@ -267,6 +267,18 @@ class Bridge:
             reason = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
             raise DinoError(f"dvc {task} failed: {reason}")
         return done.stdout or ""
+
+
+def _known_to_dvc(steps: list[Step]) -> list[Step]:
+    """Those of `steps` whose parameters all stand in params.yaml: DVC knows no defaults."""
+    absent = sorted({key for step in steps for key in step.absent})
+    if absent:
+        print(
+            f"dvc.lock: steps that depend on {', '.join(absent)} are left out, since DVC wants "
+            "what params.yaml leaves out; add it, empty or as `dino preset` writes it",
+            file=sys.stderr,
+        )
+    return [step for step in steps if not step.absent]
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> set[str]:
