@@ -1,4 +1,4 @@
-"""What an image carries besides a label and a mask: boxes, its place in a video, its matches."""
+"""The annotations of an image besides label and mask: boxes, place in a video, matches."""
 
 import math
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ class Box:
     right_px: float
     bottom_px: float
     ignore: bool = False
-    """Whether it counts for nothing to find it: VOC's `difficult`, COCO's `iscrowd`."""
+    """Whether a detection of it is not counted: VOC's `difficult`, COCO's `iscrowd`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,11 +23,11 @@ SHARED_MEMORY = Path("/dev/shm")
 _PREFETCH = 2
 _REMEDY = "give the container more: docker run --shm-size=1g, or a larger /dev/shm"
 _SEMAPHORES, _SEMAPHORES_A_WORKER = 12, 3
-"""How many a loader makes, each a page of shared memory: queues, their locks, and an event."""
+"""The semaphores of a loader, each a page of shared memory: queues, their locks, an event."""
 _MADE_IN_PASSING = 2
 """Batches beyond those made ahead: the one in use and the one that comes."""
 _LOST = ("DataLoader worker", "shared memory", "shm", "mmap")
-"""What torch's errors hold when a worker died, or when shared memory was full."""
+"""Texts in torch's errors after a worker died, or when shared memory was full."""
 
 
 class BatchLoader:

@@ -25,8 +25,9 @@ STRENGTHS = {
     "pixelate": (0.6, 0.4, 0.25),
     "jpeg": (25.0, 15.0, 7.0),
 }
-"""By severity: the noise's deviation (white is 1), the blur's deviation (share of the short side),
-the contrast that is left, the share of each side's pixels that is left, JPEG's quality."""
+"""The strength of each severity: the noise's deviation (white is 1), the blur's deviation (a share
+of the short side), the contrast that is left, the share of each side's pixels that is left, JPEG's
+quality."""
 CORRUPTIONS = tuple(STRENGTHS)
 
 

@@ -27,7 +27,7 @@ Box = tuple[int, int, int, int]
 
 
 class CropDraw(NamedTuple):
-    """What chance decided for one crop."""
+    """The random choices for one crop."""
 
     box: Box
     flip: bool
@@ -83,7 +83,7 @@ class MultiCrop:
         return outputs[0], outputs[1]
 
     def draw(self, size_px: tuple[int, int], view: int, numbers: Sequence[float]) -> CropDraw:
-        """What `numbers` from [0, 1) decide for crop `view` of an image of `size_px`.
+        """The choices that `numbers` from [0, 1) make for crop `view` of an image of `size_px`.
 
         `size_px` is (width, height); views 0 and 1 are global. Each number has one meaning,
         whether it is needed or not.

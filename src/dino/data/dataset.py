@@ -31,7 +31,7 @@ DESCRIPTION = "dataset.json"
 QUARANTINE = "quarantine.csv"
 LEAKS = "leaks.csv"
 VOID = 255
-"""In `PreparedDataset.objects`: pixels that belong to no object and not to the background."""
+"""The value in `PreparedDataset.objects` of pixels that are neither object nor background."""
 IMAGES_SCHEMA = pa.schema([("image", pa.binary()), ("mask", pa.binary())])
 
 
@@ -66,7 +66,7 @@ def read_manifest(folder: Path) -> pd.DataFrame:
 
 
 def read_description(folder: Path) -> dict[str, Any]:
-    """What is known of all images together: classes, counts, fingerprint, storage."""
+    """The facts about all images together: classes, counts, fingerprint, storage."""
     path = folder / DESCRIPTION
     if not path.is_file():
         raise DataError(f"{path}: not found; run `{_again(folder)}`")

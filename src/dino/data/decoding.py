@@ -29,7 +29,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What turns an image of each EXIF orientation upright; 1 is upright already."""
+"""The operation that turns an image upright, by its EXIF orientation; 1 needs none."""
 _WHITE = 255
 _PIXELS_AT_ONCE = 2**24
 _COMMON = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "AVIF")
@@ -99,7 +99,7 @@ def formats() -> tuple[str, ...]:
 
 @cache
 def endings() -> frozenset[str]:
-    """What the names of images end with, in small letters: .jpg, .png and many more."""
+    """The endings of image files' names, in small letters: .jpg, .png and many more."""
     read = {*formats(), "MPO"}
     return frozenset(end for end, kind in Image.registered_extensions().items() if kind in read)
 

@@ -18,11 +18,11 @@ _JPEG_QUALITY = 95
 
 @dataclass(frozen=True, kw_only=True)
 class Examined:
-    """An image that can be used: its row of the manifest, and what images.arrow holds of it."""
+    """An image that can be used: its row of the manifest, and its bytes for images.arrow."""
 
     row: dict[str, Any]
     pixels_sha256: str
-    """Of the upright image in "L" or "RGB", whatever file it came in."""
+    """The checksum of the upright image in "L" or "RGB", whatever its file."""
     image: bytes | None
     mask: bytes | None
 

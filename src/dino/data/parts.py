@@ -27,10 +27,10 @@ _ABOUT = b"about"
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """What is known of a part besides its images."""
+    """The rows of a part and its rejected images."""
 
     rows: pd.DataFrame
-    """Of the manifest, and `pixels_sha256`."""
+    """Rows of the manifest with a further column, `pixels_sha256`."""
     rejected: tuple[Rejected, ...]
 
 
@@ -63,7 +63,7 @@ class PartFiles(Dataset[Any]):
         return self.folder / f"part-{part:05d}.arrow"
 
     def images(self, part: int) -> int:
-        """How many images are examined in a part."""
+        """The number of images that are examined in a part."""
         return min(IMAGES_PER_PART, self.total - part * IMAGES_PER_PART)
 
     def __getitem__(self, part: int) -> int | DinoError:
@@ -92,7 +92,7 @@ class PartFiles(Dataset[Any]):
         return part
 
     def stored(self, part: int) -> pa.RecordBatch:
-        """What images.arrow is to hold of the part, mapped from its file."""
+        """The part's batch for images.arrow, mapped from its file."""
         return self._open(part).get_batch(0).replace_schema_metadata(None)
 
     def about(self, part: int) -> Part:

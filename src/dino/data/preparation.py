@@ -80,7 +80,7 @@ def _check_manifest(manifest: pd.DataFrame, classes: tuple[str, ...]) -> None:
 
 
 def _identity(source: Source, config: DatasetConfig, assignments: Sequence[Assignment]) -> str:
-    """What the parts of a preparation depend on; files count with their size and time."""
+    """A checksum of what the parts of a preparation depend on; files count with size and time."""
     settings = {key: value for key, value in plain(config).items() if key != "strict"}
     start = fingerprint([settings, list(source.classes), code_fingerprint(*_CODE)])
     digest = hashlib.sha256(start.encode())
@@ -106,7 +106,7 @@ def _state(source: Source, assignment: Assignment, position: int) -> tuple[int, 
 
 
 def _unusable(source: Source) -> Iterator[Rejected]:
-    """What was drawn for no split, though the source may have it in one."""
+    """The images that were drawn for no split because they cannot be used."""
     own = source.val is not None and source.test is not None
     parts = {"train" if own else "": source.train, "val": source.val, "test": source.test}
     for split, part in parts.items():

@@ -1,4 +1,4 @@
-"""What `prepare` reads images from, whatever they come from."""
+"""The form in which `prepare` gets images, whatever their source."""
 
 import hashlib
 import io
@@ -22,11 +22,11 @@ class SourceImage:
     encoded: bytes
     """An image file, perhaps damaged."""
     sha256: str
-    """Of the original file; of the pixels where the source has no files."""
+    """The checksum of the original file, or of the pixels if the source has no files."""
     mask: bytes | None
     """A PNG file: one bit, True on the object, or 8 bits as in `PreparedDataset.objects`."""
     annotations: Annotations = NONE
-    """What else the source says of it."""
+    """Boxes, a place in a video, and matches, if the source has them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,17 +35,17 @@ class SourceSplit:
 
     ids: Sequence[str]
     labels: Int64[np.ndarray, " images"]
-    """Class index of each image; -1: unlabelled."""
+    """The class index of each image; -1 means unlabelled."""
     read: Callable[[int], SourceImage]
-    """Raises `OSError` or `UnreadableImageError` for an image that cannot be read."""
+    """Reads an image; raises `OSError` or `UnreadableImageError` if it cannot be read."""
     unusable: Mapping[int, str] = field(default_factory=dict)
-    """Why the images at these positions cannot be used, whatever their files hold. They are drawn
-    for no split.
+    """The reasons for which images, by position, cannot be used, whatever their files hold. They
+    are drawn for no split.
     """
     paths: Sequence[str] | None = None
     """Each image's file below the source's root; None: the images are not files."""
     version: str = ""
-    """Changes with the images where neither ids nor files nor verified checksums tell."""
+    """A text that changes with the images, if neither ids nor files nor checksums do."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -56,16 +56,16 @@ class Source:
     """A data set before it is prepared."""
 
     classes: tuple[str, ...]
-    """Empty: nothing is labelled."""
+    """The names of the classes; empty if nothing is labelled."""
     train: SourceSplit
     val: SourceSplit | None = None
-    """None: to be held out."""
+    """None if it is to be held out from train."""
     test: SourceSplit | None
-    """None: to be held out."""
+    """None if it is to be held out from train."""
     mask_kind: str | None
-    """What the masks are, as it is named in results; None: there are none."""
+    """The name of the kind of masks in results; None if there are no masks."""
     root: Path | None = None
-    """Folder that `SourceSplit.paths` are relative to."""
+    """The folder to which `SourceSplit.paths` are relative."""
 
 
 def image_of_pixels(

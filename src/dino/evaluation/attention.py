@@ -47,23 +47,23 @@ _KEYS = {
     "best_head_fixed": "attention_fixed_head_jaccard",
     "mean_of_heads": "attention_mean_heads_jaccard",
 }
-"""By protocol: the names of the scores with the first mass."""
+"""The names of the scores with the first mass, by protocol."""
 
 ObjectJaccards = Float64[np.ndarray, "_objects _masks"]
-"""Of one image, 0 to 1: each of its objects, whose number is its own, with the mask of each head,
-and last with that of the heads' mean.
+"""The Jaccard indices of one image, 0 to 1: a row for each of its objects (images differ in their
+number), a column for the mask of each head, and a last one for the mask of the heads' mean.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionProtocol:
-    """How the numbers were made."""
+    """The settings with which the masks were made and scored."""
 
     image_size_px: int
     images: int
     """Number of images scored."""
     masks: str | None
-    """What the true masks are."""
+    """The kind of the true masks."""
     objects: str
     void: str
     selection_images: int
@@ -77,7 +77,7 @@ class AttentionScore:
     """Jaccard indices in percent of one protocol with one mass."""
 
     jaccard: float | None
-    """Mean over images; None where there is no such number."""
+    """The mean over images; None if there is none."""
     interval: tuple[float, float] | None
     """Its 95 % bootstrap interval over images."""
     per_head: tuple[float, ...]
@@ -90,10 +90,10 @@ class AttentionScore:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageScores:
-    """What the images add to a score."""
+    """The contributions of single images to a score."""
 
     jaccards: Float64[np.ndarray, " images"]
-    """In percent."""
+    """The Jaccard index of each image, in percent."""
     heads: tuple[str, ...]
     """The heads chosen, counted from 0, one for each object; none for mean_of_heads."""
 

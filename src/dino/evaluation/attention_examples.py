@@ -1,4 +1,4 @@
-"""What the figures of the attention show: a few images with their maps and masks, as arrays."""
+"""The arrays for the figures of the attention: a few images with their maps and masks."""
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -17,7 +17,7 @@ from dino.features.frozen_backbone import FrozenBackbone
 from dino.metrics.jaccard import VOID
 
 IMAGES_PER_RANK = 3
-"""How many of the best images are shown, as many around the median, and as many of the worst."""
+"""The number of best images shown; as many around the median and of the worst are shown."""
 
 
 def attention_examples(

@@ -1,4 +1,4 @@
-"""What needs no training: raw pixels, a centred box, Otsu's threshold."""
+"""Baselines without training: raw pixels, a centred box, Otsu's threshold."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class CentreBoxResult:
     """A centred square box, scored on the images and objects of `attention`."""
 
     jaccard: float | None
-    """In percent; None where there is no number."""
+    """The Jaccard index in percent; None if it could not be measured."""
     interval: tuple[float, float] | None
     """Its 95 % bootstrap interval over images."""
     area_share: float | None
@@ -50,7 +50,7 @@ class OtsuResult:
     """Otsu's threshold, scored on the images and objects of `attention`."""
 
     jaccard: float | None
-    """In percent; None where there is no number."""
+    """The Jaccard index in percent; None if it could not be measured."""
     interval: tuple[float, float] | None
     """Its 95 % bootstrap interval over images."""
     reason: str | None
@@ -124,7 +124,7 @@ def _jaccards(
     images: MaskedImages,
     mask_of: Callable[[UInt8[np.ndarray, "size size 3"]], Bool[np.ndarray, "size size"]],
 ) -> Float64[np.ndarray, " images"]:
-    """In percent, of one mask with each object of its image, the mean over the objects."""
+    """The Jaccard index of each image in percent: one mask with each object, their mean."""
     scores = [
         object_jaccards(mask_of(image)[None], truth).mean()
         for pixels, truths in images.batches()

@@ -1,4 +1,4 @@
-"""How a teacher arranges the classes: a map of their mean features, and a number beside it.
+"""The arrangement of classes by a teacher: a map of their mean features, and a correlation.
 
 The map is the paper's figure of classes (appendix): class means of the features, PCA, t-SNE. The
 paper looks at it; the number here is the rank correlation of the distances between the means with
@@ -43,13 +43,13 @@ class ClassMapResult:
     linkage: tuple[tuple[float, ...], ...]
     """Average-linkage clustering of the classes that are not left out, rows as scipy's."""
     coordinates: tuple[tuple[float, ...] | None, ...] | None
-    """Two for each class, from t-SNE; None where there are too few classes."""
+    """Two coordinates for each class, from t-SNE; None if there are too few classes."""
     coordinates_reason: str | None
     spearman: float | None
     """Rank correlation of the distances with the superclasses, -1 to 1; higher is closer."""
     spearman_highest: float | None
-    """That of distances which are all smaller within superclasses than between: below 1, since the
-    superclasses know two distances only.
+    """The correlation if all distances within superclasses were smaller than those between: below
+    1, since the superclasses know two distances only.
     """
     spearman_interval: tuple[float, float] | None
     """Its 95 % percentile bootstrap interval over the images of each class."""

@@ -34,11 +34,11 @@ class RobustnessResult:
 
     clean: Top1
     corruptions: dict[str, dict[int, Top1]]
-    """By corruption and severity."""
+    """The accuracy for each corruption and severity."""
     mean: Top1
-    """Over all corruptions and severities; the interval is that of the mean over images."""
+    """The mean over all corruptions and severities; its interval is over images."""
     relative_drop: float | None
-    """Of the accuracy from clean to mean, in percent of clean; None where clean is 0."""
+    """The drop of the accuracy from clean to mean, in percent of clean; None if clean is 0."""
 
 
 class CorruptedImages:
@@ -54,7 +54,7 @@ class CorruptedImages:
         self.indices: Int64[np.ndarray, " images"] = indices[
             np.arange(count) * len(indices) // count
         ]
-        """At most `config.images`, spread evenly over the split."""
+        """The rows of at most `config.images` images, spread evenly over the split."""
         self._seed = config.seed
 
     def __len__(self) -> int:

@@ -158,7 +158,7 @@ class _Candidate:
     training: NetworkTraining
     curve: list[FinetuneEpoch] = field(default_factory=list)
     val_top1: dict[int, float] = field(default_factory=dict)
-    """By epoch."""
+    """The accuracy on val after each epoch that measured it."""
     best_epoch: int = 0
     best: dict[str, Any] = field(default_factory=dict)
     """The network's state after the best epoch."""

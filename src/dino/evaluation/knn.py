@@ -19,7 +19,7 @@ _KEYS = {
     ("test", "top5"): "knn_top5",
     ("val", "top1"): "knn_val_top1",
 }
-"""By split and metric: the names of the scores with the headline number of neighbours."""
+"""The names of the scores with the headline number of neighbours, by split and metric."""
 _BLOCK_VOTES = 2**24
 """Votes held at a time: 128 MiB."""
 
@@ -30,7 +30,7 @@ class KnnAccuracy:
 
     top1: float
     top5: float
-    """Among the best min(5, k) classes."""
+    """The percentage whose class is among the best min(5, k) classes."""
     top1_interval: tuple[float, float] | None
     """95 % bootstrap interval over the images; None without images."""
     top5_interval: tuple[float, float] | None
@@ -43,7 +43,7 @@ class KnnResult:
     val: dict[int, KnnAccuracy]
     test: dict[int, KnnAccuracy]
     leave_one_out: dict[int, KnnAccuracy] | None
-    """Of each training image among all others; None unless asked for."""
+    """The accuracy of each training image among all others; None unless asked for."""
 
 
 def knn(splits: LabelledSplits, config: KnnConfig) -> KnnResult:

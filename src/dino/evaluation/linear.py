@@ -32,7 +32,7 @@ class Validation:
     loss: float
     """Cross-entropy, the mean over batches of their means (as the reference)."""
     top1: float
-    """In percent."""
+    """The percentage of images; so is `top5`."""
     top5: float
 
 
@@ -63,7 +63,7 @@ class LinearAccuracy:
 
 @dataclass(frozen=True, kw_only=True)
 class RateAccuracy:
-    """What one learning rate led to after the last epoch, in percent; the choice is made on val."""
+    """The scores of one learning rate after the last epoch, in percent; val chooses among them."""
 
     learning_rate: float
     val_top1: float
@@ -181,7 +181,7 @@ def trained(
     val: LabelledFeatures,
     test: LabelledFeatures,
 ) -> LinearResult:
-    """What comes of a training on `batches(epoch)`: features and labels; epochs count from 1."""
+    """The result of a training on `batches(epoch)`: features and labels; epochs count from 1."""
     curves: list[list[LinearEpoch]] = [[] for _ in training.learning_rates]
     best: list[tuple[LinearEpoch, nn.Linear]] = []
     for epoch in tqdm(range(1, training.epochs + 1), desc=title("linear"), unit="epoch"):
@@ -267,7 +267,7 @@ def classifier_input(
     patch_mean: Float[Tensor, "images channels"],
     average_pool: bool,
 ) -> Float[Tensor, "images features"]:
-    """What the classifier sees: the [CLS] tokens one after the other, oldest block first.
+    """The classifier's input: the [CLS] tokens one after the other, the earliest block first.
 
     With `average_pool` the single [CLS] token and the mean patch token, interleaved number by
     number as the reference does it (a permutation of features, which training ignores).

@@ -31,7 +31,7 @@ class LowShotDraw:
     """A classifier of one draw of training images; percentages of test images."""
 
     images: int
-    """How many training images were drawn."""
+    """The number of training images that were drawn."""
     test_top1: float
     test_top1_interval: tuple[float, float] | None
     """95 % bootstrap interval over the test images, for these training images."""
@@ -39,7 +39,7 @@ class LowShotDraw:
 
 @dataclass(frozen=True, kw_only=True)
 class LowShotShare:
-    """What several draws of one share of the training images led to."""
+    """The accuracies of several draws of one share of the training images."""
 
     fraction: float
     test_top1: float

@@ -49,7 +49,7 @@ class MaskedImages:
             )
 
     def of_each_class(self, count: int) -> "MaskedImages":
-        """At most `count` of the images: the first of each class, then the second, and so on."""
+        """The first `count` images in turns: the first of each class, then the second, …"""
         labels = self.dataset.manifest["label"].to_numpy()[self.indices]
         turns = np.zeros(len(labels), dtype=np.int64)
         for label in np.unique(labels):

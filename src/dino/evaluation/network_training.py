@@ -108,7 +108,7 @@ class NetworkTraining:
     def logits(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[np.ndarray, "batch classes"]:
-        """What the network says in evaluation mode, in float32."""
+        """The network's logits in evaluation mode, in float32."""
         self.network.eval()
         with autocast(self._precision, self._device):
             logits = self.network(images)

@@ -14,7 +14,7 @@ _KEYS = {
     ("last", "test", "top5"): "{}_top5",
     ("best_on_val", "test", "top1"): "{}_best_top1",
 }
-"""By epoch, split and metric: the names of scores; {} is the evaluation."""
+"""The names of scores by epoch, split and metric; {} stands for the evaluation."""
 
 
 def trained_classifier_scores(

@@ -1,1 +1,1 @@
-"""What frozen backbones say about images."""
+"""Features, tokens and attention of frozen backbones."""

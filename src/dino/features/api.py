@@ -49,7 +49,7 @@ class Teacher:
         self.sha256 = backbone.sha256
         """Checksum of the file with the backbone's weights."""
         self.dim = backbone.dim
-        """How many numbers a feature has."""
+        """The length of a feature."""
         self._device = best_device()
         self.backbone = backbone.to(self._device)
         """What sees the images, for more than their features."""

@@ -1,4 +1,4 @@
-"""Where the [CLS] token looks: self-attention of the last block, and masks that keep its mass."""
+"""The attention of [CLS] in the last block, and masks that keep a share of its mass."""
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +24,7 @@ def no_cls_attention(backbone: FrozenBackbone) -> str | None:
 def cls_attention(
     backbone: FrozenBackbone, images: Float[Tensor, "batch 3 height width"]
 ) -> Float[Tensor, "batch heads rows columns"]:
-    """What [CLS] gives to the patches in the last block, on their grid.
+    """The attention of [CLS] to the patches in the last block, on their grid.
 
     Not renormalised: what is missing to 1 is the attention of [CLS] to itself, and to the
     distillation and register tokens of a network that has them.

@@ -30,7 +30,7 @@ class FrozenBackbone:
         """`network` is put into evaluation mode; `sha256`: checksum of the file of its weights."""
         self.sha256 = sha256
         self.dim = feature_dim(network)
-        """How many numbers a feature has."""
+        """The length of a feature."""
         self.pixels: PixelStatistics = pixels_of(network.pretrained_cfg)  # type: ignore[arg-type]
         """What the network was trained to see."""
         self.stride_px: tuple[int, int] | None = None

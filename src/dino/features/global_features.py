@@ -1,4 +1,4 @@
-"""What a teacher says about whole images, computed once and shared by the evaluations."""
+"""A teacher's features of whole images, computed once and shared by the evaluations."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor

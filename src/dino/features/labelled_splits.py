@@ -21,13 +21,13 @@ class LabelledFeatures:
     labels: Int64[Tensor, " images"]
 
     def to(self, device: torch.device) -> "LabelledFeatures":
-        """The same on `device`."""
+        """A copy on `device`."""
         return LabelledFeatures(features=self.features.to(device), labels=self.labels.to(device))
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledSplits:
-    """What is trained on, what choices are made on, and what is reported."""
+    """The features and labels for training (train), for choices (val) and for reports (test)."""
 
     train: LabelledFeatures
     val: LabelledFeatures
@@ -40,7 +40,7 @@ class LabelledSplits:
         return {name: len(getattr(self, name).labels) for name in get_args(Split)}
 
     def to(self, device: torch.device) -> "LabelledSplits":
-        """The same on `device`."""
+        """A copy on `device`."""
         return LabelledSplits(
             train=self.train.to(device),
             val=self.val.to(device),

@@ -75,7 +75,7 @@ def _candidates_pay(
 
 
 def _candidates(k: int) -> int:
-    """How many neighbours in bf16 hold the k nearest, as a rule."""
+    """The number of neighbours in bf16 among which the k nearest usually are."""
     return k + max(44, k // 2)
 
 
@@ -98,7 +98,7 @@ def _by_candidates(
 
 
 def _half_unit(similarities: Float[Tensor, "*any"], dtype: torch.dtype) -> Float[Tensor, "*any"]:
-    """How far numbers that are these in `dtype` can be from them."""
+    """The largest rounding error of numbers that are rounded to `similarities` in `dtype`."""
     return similarities.abs() * (torch.finfo(dtype).eps / 2)
 
 

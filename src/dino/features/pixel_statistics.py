@@ -30,7 +30,7 @@ class PixelConversion:
     def __call__(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch 3 height width"]:
-        """The same images as the network was trained to see them."""
+        """The images, normalised as the network was trained on them."""
         if self._factors is None:
             return images
         scale, shift = (factor.to(images.device) for factor in self._factors)

@@ -12,7 +12,7 @@ _MAX_RESIZED_PIXELS = 2**24
 def centre_crop_pixels(
     image: Image.Image, resize_px: int, crop_px: int
 ) -> UInt8[Tensor, "3 crop crop"]:
-    """What `centre_crop` gives, in three channels, which are equal for a grey image."""
+    """The result of `centre_crop` in three channels, which are equal for a grey image."""
     return pil_to_tensor(centre_crop(image.convert("RGB"), resize_px, crop_px))
 
 

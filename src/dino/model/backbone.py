@@ -13,7 +13,7 @@ from dino.model.reference_vit import ReferencePositionVit, is_plain_vit, use_ref
 
 INIT_STD = 0.02
 _PIXELS = {"mean": IMAGENET_DEFAULT_MEAN, "std": IMAGENET_DEFAULT_STD}
-"""What networks are trained to see here, whatever timm's weights of that name were trained on."""
+"""The pixel statistics of networks trained here, whatever timm's weights of that name have."""
 _TAKE_OTHER_SIZES = ("vision_transformer", "deit", "eva")
 """timm's modules whose networks interpolate their positions."""
 

@@ -99,7 +99,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def damage(error: Exception) -> str:
-    """What `error`, from reading a checkpoint, says of the file, in one short line.
+    """One short line about a file, from the `error` that reading it as a checkpoint raised.
 
     Torch's own words advise to run whatever the file holds.
     """

@@ -16,7 +16,7 @@ from dino.core.seeding import Purpose, uniforms
 
 @dataclass(frozen=True, kw_only=True)
 class DropPathKey:
-    """What the choices of one step depend on, besides crop and block."""
+    """The key of one step's random choices, besides crop and block."""
 
     purpose: Purpose
     seed: int
@@ -57,7 +57,7 @@ class KeyedDropPath(nn.Module):
 
 
 def replace_drop_path(network: nn.Module) -> int:
-    """How many of timm's drop paths `network` had, each of them now a `KeyedDropPath`.
+    """Replace timm's drop paths in `network` by `KeyedDropPath`s, and return their number.
 
     They are numbered in the order of the modules. A block has one for each of its branches.
     """

@@ -83,7 +83,7 @@ def existing_teacher(architecture: ArchitectureConfig) -> ExistingTeacher:
 def checkpoint_of(
     teacher: ExistingTeacher, architecture: ArchitectureConfig, seed: int
 ) -> dict[str, Any]:
-    """What `save_checkpoint` takes: a training of no step, whose teacher is `teacher`."""
+    """The content for `save_checkpoint` of a training of zero steps, whose teacher is `teacher`."""
     pixels = teacher.pixels
     statistics = {} if pixels is None else {
         f"{_PIXELS}{name}": torch.tensor(value, dtype=torch.float64)
@@ -108,7 +108,7 @@ def checkpoint_of(
 
 
 def pixel_statistics(network: dict[str, Tensor]) -> PixelStatistics | None:
-    """Those that `checkpoint_of` has put beside a teacher's weights; None where there are none."""
+    """The statistics that `checkpoint_of` stores beside a teacher's weights; None if it did not."""
     if f"{_PIXELS}mean" not in network:
         return None
     return PixelStatistics(
@@ -241,7 +241,7 @@ def _fitting(
 
 
 def _other_size(sizes: dict[str, Any], architecture: ArchitectureConfig) -> str | None:
-    """What shapes do not show: the number of heads, above all."""
+    """A text about the first size that differs without a trace in shapes, such as heads; or None."""
     wanted = {**plain(architecture), "patch_size": architecture.patch_px}
     for name in _SIZES:
         got, value = sizes.get(name), wanted[name]
@@ -251,7 +251,7 @@ def _other_size(sizes: dict[str, Any], architecture: ArchitectureConfig) -> str 
 
 
 def _other_pooling(sizes: dict[str, Any], backbone: nn.Module) -> str | None:
-    """What neither shapes nor sizes show: which of the last tokens is the feature."""
+    """A text about another choice of the feature's token, which no shape or size shows; or None."""
     got, wanted = sizes.get(_POOLING), getattr(backbone, _POOLING, None)
     if not (isinstance(got, str) and isinstance(wanted, str)) or got == wanted:
         return None

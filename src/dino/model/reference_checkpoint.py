@@ -61,12 +61,12 @@ class ReferenceNetwork:
     head: State
     """Empty in a file that holds a backbone alone."""
     others: State = field(default_factory=dict)
-    """What stands beside the two; in this project's own checkpoints alone."""
+    """Further entries beside the two, which only this project's checkpoints have."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReferenceCheckpoint:
-    """What can be used of a checkpoint; a backbone-only file has a teacher alone."""
+    """The usable content of a checkpoint; a file with a backbone alone has only a teacher."""
 
     teacher: ReferenceNetwork
     student: ReferenceNetwork | None = None
@@ -76,7 +76,7 @@ class ReferenceCheckpoint:
     arguments: dict[str, Any] | None = None
     optimizer: dict[str, Any] | None = None
     architecture: dict[str, Any] | None = None
-    """As `ArchitectureConfig` has it; in this project's own checkpoints alone."""
+    """The values of `ArchitectureConfig`, which only this project's checkpoints have."""
 
 
 def load_reference_checkpoint(path: Path) -> ReferenceCheckpoint:
@@ -140,7 +140,7 @@ def _arguments(options: Any) -> dict[str, Any] | None:
 
 
 def architecture_of(checkpoint: ReferenceCheckpoint, path: Path) -> ArchitectureConfig | None:
-    """What a checkpoint says of its backbone: by its own record, its shapes, or its arguments.
+    """The architecture of a checkpoint's backbone, by its own record, its shapes or its arguments.
 
     None where neither tells, or timm does not know the name.
     """

@@ -126,7 +126,7 @@ def is_plain_vit(backbone: nn.Module) -> TypeGuard[VisionTransformer]:
 def use_reference_positions(
     backbone: VisionTransformer, fused_attention: bool
 ) -> ReferencePositionVit:
-    """The same plain vision transformer with the reference's rule for other image sizes."""
+    """`backbone` with the reference's interpolation of positions for other image sizes."""
     vit = specialised(ReferencePositionVit, backbone)
     vit.blocks = fast_blocks(vit.blocks)
     for module in vit.modules():

@@ -22,15 +22,15 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
 _OTHER_WEIGHTS = "pytorch_model.bin"
 _CHANNELS = 3
 _NO_ARGUMENTS = {*inspect.signature(timm.create_model).parameters, "features_only"} - {"kwargs"}
-"""What timm.create_model takes for itself: files to load, above all; and another kind of model."""
+"""Arguments of timm.create_model that a config.json may not set, such as files to load."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PixelStatistics:
-    """What a network was trained to see, in pixels of 0 to 1."""
+    """The normalisation and the crop of the images that a network was trained on; pixels 0 to 1."""
 
     mean: tuple[float, ...]
-    """One number a channel, which is subtracted; then it is divided by `std`."""
+    """The mean of each channel, which is subtracted before the division by `std`."""
     std: tuple[float, ...]
     crop_share: float
     """The share of the resized image's side that the central crop keeps."""
@@ -38,21 +38,21 @@ class PixelStatistics:
 
 @dataclass(frozen=True, kw_only=True)
 class TimmFolder:
-    """What config.json says of a network; timm's defaults where it says nothing."""
+    """The description of a network in config.json, with timm's defaults for absent values."""
 
     config: Path
-    """The file that says it."""
+    """The config.json that was read."""
     architecture: str
     """Name in timm, without the tag of pretrained weights."""
     arguments: dict[str, Any]
-    """What the architecture is built with, without the number of classes."""
+    """The arguments with which the architecture is built, without the number of classes."""
     image_size_px: tuple[int, int]
     """Height and width of the images that it was trained on."""
     pixels: PixelStatistics
 
 
 def read_folder(folder: Path) -> TimmFolder:
-    """What the config.json in `folder` says.
+    """The description in the config.json of `folder`.
 
     Raises `CheckpointError` for a value that cannot be used, an architecture that timm does not
     know, and a network of other images than those of three channels.
@@ -100,7 +100,7 @@ def read_folder(folder: Path) -> TimmFolder:
 
 
 def pixels_of(pretrained: Mapping[str, Any]) -> PixelStatistics:
-    """What timm's description of pretrained weights says; its defaults for what is not there.
+    """The statistics in timm's description of pretrained weights, with timm's defaults.
 
     Raises `ValueError` unless mean and std have a finite number for each of three channels.
     """

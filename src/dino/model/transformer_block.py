@@ -58,7 +58,7 @@ class FastBlock(Block):
 
 
 def fast_blocks(blocks: nn.Sequential) -> nn.Sequential:
-    """The same blocks, those of the plain kind as `FastBlock`s."""
+    """`blocks`, with a `FastBlock` in place of each plain block."""
     return nn.Sequential(
         *(
             specialised(FastBlock, block) if type(block) is Block and _is_plain(block) else block

@@ -20,7 +20,7 @@ def ensure_finite(weights: Mapping[str, Tensor], source: str | Path) -> None:
 
 
 def as_float32(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same numbers, those of another precision in float32; counters stay whole numbers."""
+    """`weights` in float32; counters stay whole numbers."""
     return {
         name: tensor.float() if tensor.is_floating_point() else tensor
         for name, tensor in weights.items()

@@ -67,7 +67,7 @@ def _row(evaluation: str, score: Score) -> dict[str, Any]:
 
 
 def _raw_pixels(dataset: PreparedDataset, parameters: "Parameters") -> dict[str, Found]:
-    """What the evaluations that are not switched off say of the pixels; nothing without labels."""
+    """The scores of raw pixels in the evaluations that are on; none without labels."""
     if not dataset.classes:
         return {}
     pixels = raw_pixels(dataset)

@@ -1,4 +1,4 @@
-"""What stands in the place of an evaluation that has nothing to do."""
+"""The result of an evaluation that has nothing to do: the reason."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +42,7 @@ def execute(
 
 
 def _description(project: Project, parameters: "Parameters") -> dict[str, Any]:
-    """What is known of the prepared images; nothing where there are none yet."""
+    """The description of the prepared images; empty before they are prepared."""
     path = project.data(parameters.trained_on) / "dataset.json"
     found: dict[str, Any] = read_json(path) if path.is_file() else {}
     return found

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 _A = -0.5
-"""Of the cubic convolution kernel: Keys 1981."""
+"""The parameter of the cubic convolution kernel (Keys 1981)."""
 _SUPPORT = 2.0
 _BITS = np.int32(22)
 """Behind the point of a weight; with 8 bits of a pixel and the sign's overshoot they fill 32."""

@@ -1,1 +1,1 @@
-"""Where images come from: one module for each family of data sets."""
+"""The sources of images: one module for each family of data sets."""

@@ -63,7 +63,7 @@ def is_there(path: Path | None) -> bool:
 
 
 def as_published() -> Source:
-    """What `fashion_mnist` gives when it has fetched the files: numbers and classes, no image."""
+    """The source that `fashion_mnist` gives, known before the files are fetched, without images."""
 
     def split(name: str, of_a_class: int) -> SourceSplit:
         labels = np.repeat(np.arange(len(CLASSES), dtype=np.int64), of_a_class)

@@ -86,7 +86,7 @@ def image_paths(root: Path, below: str = "") -> list[str]:
 
 
 def photographs_passed_over(root: Path) -> str | None:
-    """How many photographs below `root` Pillow cannot read, in a line; None: there is none."""
+    """A line with the number of photographs below `root` that Pillow cannot read; None for 0."""
     others: Counter[str] = Counter()
     # the walk counts them
     for _ in _walk(root, "", {os.path.realpath(root)}, others):

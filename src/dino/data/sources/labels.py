@@ -12,7 +12,7 @@ _NO_LABEL = ("", "nan", "null", "<na>")
 
 
 def named_classes(cells: Iterable[Any], title: str) -> list[Any]:
-    """What each cell names; None where it is missing, blank, NaN, null or -1: unlabelled.
+    """The class that each cell names; None (unlabelled) for missing, blank, NaN, null and -1.
 
     Raises `DataError`, which begins with `title`, for a cell that cannot be a label.
     """

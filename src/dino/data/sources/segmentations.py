@@ -18,7 +18,7 @@ from dino.data.sources.files import ImageFile, split_of_files
 
 VOID = 255
 _TRIMAP = np.array([VOID, 1, 0, VOID], dtype=np.uint8)
-"""What the values of a trimap mean; 1 is the pet, 2 the background, 3 the border between them."""
+"""The values of a trimap: 1 is the pet, 2 the background, 3 the border between them."""
 
 
 def oxford_iiit_pet(path: Path | None, downloads: Path) -> Source:

@@ -1,4 +1,4 @@
-"""What the folders of splits are called by those who publish data sets."""
+"""The names that publishers of data sets give to the folders of splits."""
 
 import re
 

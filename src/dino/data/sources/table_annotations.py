@@ -13,10 +13,10 @@ from dino.data.annotations import Annotations, Box, Matches
 
 
 def annotations_in(table: pd.DataFrame, columns: ColumnsConfig, title: str) -> list[Annotations]:
-    """Those of each row of `table`; a column that is absent says nothing.
+    """The annotations of each row of `table`; columns may be absent.
 
     Lists are lists in Parquet and JSON in CSV. Raises `DataError`, which begins with `title`, for
-    a cell that is none, and for a match that is no image of the table.
+    a cell that is not a list, and for a match that is not an image of the table.
     """
     known = frozenset(table[columns.path].astype(str))
     rows = table.to_dict("records")
