@@ -241,7 +241,7 @@ def _fitting(
 
 
 def _other_size(sizes: dict[str, Any], architecture: ArchitectureConfig) -> str | None:
-    """A text about the first size that differs without a trace in shapes, such as heads; or None."""
+    """A text about the first other size that no shape shows, such as the number of heads."""
     wanted = {**plain(architecture), "patch_size": architecture.patch_px}
     for name in _SIZES:
         got, value = sizes.get(name), wanted[name]
@@ -251,7 +251,7 @@ def _other_size(sizes: dict[str, Any], architecture: ArchitectureConfig) -> str 
 
 
 def _other_pooling(sizes: dict[str, Any], backbone: nn.Module) -> str | None:
-    """A text about another choice of the feature's token, which no shape or size shows; or None."""
+    """A text about another choice of the feature's token, which no shape or size shows."""
     got, wanted = sizes.get(_POOLING), getattr(backbone, _POOLING, None)
     if not (isinstance(got, str) and isinstance(wanted, str)) or got == wanted:
         return None
