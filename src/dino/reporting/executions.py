@@ -1,4 +1,4 @@
-"""What the results were made from, as the report page shows it: no times and no machines."""
+"""The report page's account of what the results were made from, without times and machines."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class Executions:
 
 
 def executions(provenance: Mapping[str, Any]) -> tuple[Executions, ...]:
-    """Of what `read_provenance` returned: the shared stages first, then each run."""
+    """The rows for what `read_provenance` returned: the shared stages first, then each run."""
     shared = {stage: record for stage, record in provenance.items() if stage != "runs"}
     runs = provenance["runs"]
     return (

@@ -18,10 +18,10 @@ _MOST_EXPLAINED = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Labels:
-    """What stands for each name in a figure."""
+    """The labels that stand for names in a figure."""
 
     drawn: dict[str, str]
-    """By name: different names have different labels."""
+    """The label of each name; different names have different labels."""
     note: str
     """A sentence for the caption on labels that are numbers; empty without any."""
 

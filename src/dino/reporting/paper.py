@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 REFERENCE_SETTINGS = ("vanilla_100ep", "boosted_300ep")
-"""Of the main results: numbers of the reference repository's README, not of the paper."""
+"""The source of the main results: the reference repository's README, not the paper."""
 METRICS = {
     "imagenet_knn_top1": "k-NN top-1",
     "imagenet_linear_top1": "linear top-1",
@@ -39,13 +39,13 @@ class PaperRow:
     score: str
     """Its name in summary.json; empty where nothing here measures it."""
     dataset: str
-    """The source that `prepare` has to have for the difference to mean something; or none."""
+    """The source of images with which the difference means something; empty if none has."""
     epochs: int | None
-    """Of the training, where it was published."""
+    """The published time of the training, if there is one."""
     value: float
     hours: float | None
     memory_gb: float | None
-    """Of each GPU."""
+    """The memory of each GPU."""
     note: str
 
     @property

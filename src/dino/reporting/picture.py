@@ -38,7 +38,7 @@ class Picture:
     name: str
     caption: str
     alternative: str
-    """What a reader who cannot see the figure should know."""
+    """The text for a reader who cannot see the figure."""
     png: bytes
     svg: bytes
     is_words: bool = False
@@ -69,7 +69,7 @@ def picture(
 
 
 def words(name: str, text: str) -> Picture:
-    """What stands in the place of a figure that has nothing to show: why."""
+    """A figure with the reason why there is nothing to show."""
     lines = textwrap.wrap(text, width=110)
     figure = Figure(figsize=(WIDTH_IN, 0.6 + 0.2 * len(lines)), layout="constrained")
     figure.text(0.5, 0.5, "\n".join(lines), ha="center", va="center")

@@ -1,4 +1,4 @@
-"""What a record says of itself: where, when and how long its workflow ran."""
+"""The README.md of a record: where, when and how long its workflow ran."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -32,7 +32,7 @@ def environment_of(provenance: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def wall_seconds(record: Mapping[str, Any]) -> float:
-    """How long a stage takes, from its provenance: of a training, all of its steps."""
+    """The time of a stage, from its provenance; for a training, that of all its steps."""
     seconds = float(record["wall_seconds"])
     steps = record.get("steps")
     return seconds * record["total_steps"] / steps if steps else seconds

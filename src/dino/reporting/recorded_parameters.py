@@ -13,7 +13,7 @@ Chain = Mapping[str, Mapping[str, Any]]
 Flat = dict[str, Any]
 """Values by their dotted names."""
 MISSING = "(none)"
-"""In place of a value that was not recorded then, or is no parameter now."""
+"""The text for a value that was not recorded then, or is no parameter now."""
 
 
 def parameters_of(run: str | None, chain: Chain) -> Flat:
@@ -51,7 +51,7 @@ def differences(
 
 
 def _resolved(parameters: "Parameters", run: str | None, recorded: Flat) -> Flat:
-    """What the same stages would record now."""
+    """The parameters that the same stages would record now."""
     names = dict.fromkeys(key.partition(".")[0] for key in recorded)
     sections = {name: getattr(parameters, name, None) for name in names}
     if "datasets" in names:

@@ -26,7 +26,7 @@ COLUMNS = (
     "unit",
     "key",
 )
-"""Of the long table. A baseline has no run, architecture, variant and seed."""
+"""The columns of the long table; a baseline has no run, architecture, variant and seed."""
 _TYPES = {
     **dict.fromkeys(("value", "low", "high"), "float64"),
     **dict.fromkeys(("seed", "n"), "Int64"),

@@ -11,7 +11,7 @@ from dino.core.score import DEVIATION
 from dino.reporting.results import Group, Results
 
 DECIMALS = 2
-"""Of every percentage: 10,000 test images resolve 0.01 %."""
+"""The decimals of every percentage: 10,000 test images resolve 0.01 %."""
 Scores = dict[str, float | None]
 """Scores by their names; None: not measured. NAME_low and NAME_high are the interval of NAME."""
 
@@ -85,7 +85,7 @@ def scores_of_group(summary: dict[str, Any], group: Group) -> Scores:
 
 
 def difference(score: float | None, baseline: float | None) -> float | None:
-    """How many points `score` lies above `baseline`; None when either was not measured."""
+    """The points by which `score` lies above `baseline`; None if either was not measured."""
     if score is None or baseline is None:
         return None
     return round(score - baseline, DECIMALS)
@@ -137,7 +137,7 @@ def _over_seeds(teachers: pd.DataFrame, group: Group) -> dict[str, Any]:
 
 
 def _deviation(teachers: pd.DataFrame, names: list[str]) -> Scores:
-    """That of every score; bounds of intervals and deviations over draws have none of their own."""
+    """The deviation of every score, but not of bounds of intervals and of deviations over draws."""
     ends = ("_low", "_high", f"_{DEVIATION}")
     scores = [name for name in teachers.columns if not name.endswith(ends)]
     return _over(teachers[scores], names, lambda values: stdev(values) if values[1:] else None)

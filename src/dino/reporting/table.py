@@ -30,14 +30,14 @@ _LATEX = {
 _MARKUP = re.compile(
     r"[\\`*|<$~]|(?<![A-Za-z0-9_])_|_(?![A-Za-z0-9_])|\](?=[(\[:])|&(?=#?\w+;)|!(?=\[)"
 )
-"""What Markdown would take for more than letters."""
+"""The characters that mean something in Markdown."""
 
 _NEEDS_UNICODE = "% Letters beyond ASCII: XeLaTeX or LuaLaTeX, with a font that has them."
 
 ENDS = ("low", "high")
-"""Of an interval."""
+"""The endings of the columns with the bounds of an interval."""
 BESIDE = (*ENDS, "sd")
-"""What is shown in the cell of its number: an interval, or the deviation over seeds."""
+"""The endings of columns that are shown in their number's cell: interval, deviation over seeds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,9 +49,9 @@ class Table:
     headings: Mapping[str, str]
     frame: pd.DataFrame
     decimals: Mapping[str, int] = field(default_factory=dict)
-    """Of the columns that have others than DECIMALS."""
+    """The decimals of the columns that differ from DECIMALS."""
     absent: str | None = None
-    """Why there is nothing in it; None where there is."""
+    """The reason why it is empty; None if it is not."""
 
     def csv(self) -> str:
         """Comma-separated values under the columns' names; what was not measured is empty."""

@@ -54,7 +54,7 @@ def collapse(results: Results, prototypes: int) -> Picture:
 
 
 def _runs(results: Results) -> list[RunResults]:
-    """Those of one architecture with any of VARIANTS, in the order of VARIANTS.
+    """The groups of one architecture with any of VARIANTS, in the order of VARIANTS.
 
     The first that was trained in another of them than DINO; without any the first of all.
     """

@@ -1,4 +1,4 @@
-"""What the trainings logged, over their epochs."""
+"""The figure of the logged numbers of trainings, over their epochs."""
 
 import math
 from typing import Any
@@ -15,7 +15,7 @@ from dino.reporting.results import Results, RunResults
 NAME = "training_curves"
 POINTS_PER_CURVE = 150
 MAX_CURVES = 10
-"""What colours tell apart."""
+"""The column whose values have different colours."""
 CURVES = {
     "loss": ("Loss", "cross-entropy (nats)"),
     "teacher_entropy": ("Entropy of the teacher", "entropy (nats)"),
@@ -96,7 +96,7 @@ def _draw(axes: Axes, column: str, curves: pd.DataFrame, colours: dict[str, Any]
 def _draw_references(
     panels: dict[str, Axes], baselines: dict[str, Any], prototypes: int, colours: dict[str, Any]
 ) -> None:
-    """What the curves are to be compared with: the uniform distribution, and the baselines."""
+    """Draw the lines to compare the curves with: the uniform distribution, and the baselines."""
     for column in ("loss", "teacher_entropy"):
         if column in panels:
             reference_line(

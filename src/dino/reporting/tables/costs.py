@@ -104,7 +104,7 @@ def _speed(group: Group, provenance: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _hours(record: dict[str, Any]) -> float | None:
-    """Of the whole training, from the steps of the attempt that ended it; None without any."""
+    """The time of the whole training, from the steps of its last attempt; None without steps."""
     return wall_seconds(record) / SECONDS_PER_HOUR if record.get("steps") else None
 
 

@@ -20,7 +20,7 @@ CROPS = Comparison(
     sources=("multicrop_100ep",),
     baseline="batch_1024",
 )
-"""With columns of its own: tables/costs.py."""
+"""The table with columns of its own, made by tables/costs.py."""
 COMPARISONS = (
     Comparison(
         name="paper_main",
@@ -96,7 +96,7 @@ COMPARISONS = (
         by_architecture=True,
     ),
 )
-"""Those whose numbers are the same for equal runs."""
+"""The tables whose numbers are the same for equal runs."""
 
 
 def paper_tables(ours: Ours) -> Iterable[Table]:

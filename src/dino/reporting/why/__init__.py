@@ -1,1 +1,1 @@
-"""Where a number came from: what was asked, what it was made from, and whether that still holds."""
+"""The origin of a number: what it was made from, and whether these files are still the same."""

@@ -24,7 +24,7 @@ class Checked:
 
 
 def findings(evidence: Evidence, run: str | None, chain: Chain) -> tuple[Checked, ...]:
-    """Of the data set, the checkpoint and the exported models of one run's chain."""
+    """The checks of the data set, the checkpoint and the exported models of one run's chain."""
     return tuple(found for found in _findings(evidence, run, chain) if found is not None)
 
 
