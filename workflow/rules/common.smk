@@ -1,12 +1,12 @@
-# What every rule file uses: the runs and data sets of params.yaml, the number of threads, and the hooks that
-# keep Snakemake's and DVC's notes of what is up to date in agreement (docs/workflow.md).
+# The values that every rule file uses: runs and data sets of params.yaml, the number of threads.
+# The hooks keep Snakemake's and DVC's notes of what is up to date in agreement (docs/workflow.md).
 
 import os
 import sys
 from collections import defaultdict
 from pathlib import Path
 
-# A second checkout of the project plans with its own code, not with the installed one's.
+# A second checkout of the project plans with its own code, not with that of the installed one.
 sys.path.insert(0, str(Path.cwd() / "src"))
 
 from dino.core.configuration.parameters import read_parameters
@@ -45,15 +45,16 @@ except DinoError as error:
 RUNS = [run.name for run in PARAMETERS.all_runs()]
 TRAINED_ON = PARAMETERS.trained_on
 
-# A stage that computes takes every core by itself: two of them at a time would only be in each
-# other's way. On a cluster most rules merely wait for their jobs, and what runs on this machine,
-# the profile lets run one at a time.
+# A stage uses every core, so that two stages at a time would only slow each other down. On a
+# cluster most rules merely wait for their jobs; the profile limits the stages that run on this
+# machine to one at a time.
 ALL_CORES = workflow.cores if LAUNCHER == "local" else 1
 
-# By stage: 1 for one that runs on this machine, 0 for one that waits for a job elsewhere.
+# For each stage: 1 if it runs on this machine, 0 if it waits for a job elsewhere.
 HERE = defaultdict(lambda: 1, dict.fromkeys(SUBMITTED, 0))
 
-# `tee -i` in the rules: Ctrl-C reaches it too, and what a command then has to say is still read.
+# The rules use `tee -i`, because Ctrl-C reaches tee as well, and the command's last lines must
+# still be read.
 
 
 wildcard_constraints:

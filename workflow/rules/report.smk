@@ -1,4 +1,4 @@
-# What it reads: of every stage what is in results/, and two files beside that.
+# It reads every stage's outputs in results/, the description of the data, and the attention maps.
 rule report:
     input:
         f"data/{TRAINED_ON}/dataset.json",
