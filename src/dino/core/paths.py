@@ -5,6 +5,7 @@ from pathlib import Path
 
 TEACHER = "teacher"
 RANDOM_INIT = "random_init"
+RAW_PIXELS = "raw_pixels"
 MODELS = (TEACHER, RANDOM_INIT)
 """The two exported backbones of a run: the trained teacher, and the same one before step 0."""
 

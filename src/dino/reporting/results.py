@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from numpy.typing import NDArray
 
-from dino.reporting.kinds import random_init_is, source_of, teacher_kind
+from dino.reporting.kinds import label_of_seeds, random_init_is, source_of, teacher_kind
 from dino.reporting.rows import long_table
 
 
@@ -68,9 +68,7 @@ class Group:
     @property
     def label(self) -> str:
         """As tables and figures call it: a single run by its own name."""
-        if len(self.runs) == 1:
-            return self.runs[0].name
-        return f"{self.name}, {len(self.runs)} seeds"
+        return label_of_seeds([run.name for run in self.runs], self.name)
 
     @property
     def kind(self) -> str:
@@ -155,6 +153,11 @@ class Results:
             if not run.trained
         ]
         return f" Not trained here: {', '.join(names)}." if names else ""
+
+    @property
+    def given(self) -> frozenset[str]:
+        """The names of the runs whose teacher was trained elsewhere."""
+        return frozenset(run.name for run in self.runs if not run.trained)
 
     @property
     def any_trained(self) -> bool:

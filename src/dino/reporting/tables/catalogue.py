@@ -5,29 +5,29 @@ from typing import Any
 from dino.reporting.ours import Ours
 from dino.reporting.results import Results
 from dino.reporting.table import Table
-from dino.reporting.tables.accuracy import accuracy_table
-from dino.reporting.tables.attention import attention_table
-from dino.reporting.tables.class_map import class_map_table
+from dino.reporting.tables.accuracy import ACCURACY
+from dino.reporting.tables.attention import ATTENTION
+from dino.reporting.tables.class_map import CLASS_MAP
 from dino.reporting.tables.costs import crops_table, throughput_table
-from dino.reporting.tables.finetune import finetune_table
-from dino.reporting.tables.low_shot import low_shot_table
+from dino.reporting.tables.finetune import FINETUNE
+from dino.reporting.tables.low_shot import LOW_SHOT
 from dino.reporting.tables.paper import paper_tables
 from dino.reporting.tables.parameters import parameter_table
-from dino.reporting.tables.robustness import robustness_table
+from dino.reporting.tables.robustness import ROBUSTNESS
+
+PIVOTS = {
+    pivot.name: pivot for pivot in (ACCURACY, LOW_SHOT, ATTENTION, CLASS_MAP, FINETUNE, ROBUSTNESS)
+}
+"""The tables of our scores, by name."""
 
 
 def all_tables(results: Results, summary: dict[str, Any], parameters: Any) -> tuple[Table, ...]:
-    """Every table of the report that equal results give the same bytes of.
+    """Every table of the report that is the same, byte for byte, where the results are.
 
     `parameters` is the whole of params.yaml, resolved.
     """
     return (
-        accuracy_table(results, summary),
-        low_shot_table(results, summary),
-        attention_table(results, summary),
-        class_map_table(results, summary),
-        finetune_table(results, summary),
-        robustness_table(results, summary),
+        *(pivot.table(results) for pivot in PIVOTS.values()),
         *paper_tables(Ours(results=results, summary=summary)),
         parameter_table(parameters),
     )

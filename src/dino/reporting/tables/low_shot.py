@@ -2,69 +2,46 @@
 
 from typing import Any
 
+import pandas as pd
+
 from dino.core.paths import TEACHER
-from dino.reporting.kinds import RANDOM_INIT, RAW_PIXELS
+from dino.core.score import DEVIATION
 from dino.reporting.results import Results
-from dino.reporting.scores import Scores, low_shot_name
-from dino.reporting.summary import scores_of_group
-from dino.reporting.table import Table, frame, nothing, with_intervals
-
-HEADINGS = {
-    "features": "Features",
-    "share": "Labels",
-    "images": "Images",
-    "draws": "Draws",
-    "test_top1": "Top-1, mean over draws",
-    "deviation": "Deviation over draws",
-}
+from dino.reporting.tables.pivot import Column, Pivot
 
 
-def low_shot_table(results: Results, summary: dict[str, Any]) -> Table:
-    """A row for each share of labels and each kind of features."""
-    columns = with_intervals(HEADINGS, ("test_top1",), results.has_seeds)
-    if reason := results.reason("low_shot"):
-        return nothing("low_shot", reason, columns)
-    baselines = summary["baselines"]
-    named: dict[str, Scores] = {
-        **{f"{g.kind}, {g.label}": scores_of_group(summary, g) for g in results.groups},
-        **{
-            f"{RANDOM_INIT}, {architecture}": scores
-            for architecture, scores in baselines["random_init"]["by_architecture"].items()
-        },
-        RAW_PIXELS: baselines["raw_pixels"],
-    }
-    # every run has the shares of params.yaml; the images drawn do not depend on the features
-    shares = results.measured("low_shot")[TEACHER]["shares"]
-    rows = [
-        {"features": features} | _row(scores, share)
-        for share in shares
-        for features, scores in named.items()
-    ]
-    return Table(
-        name="low_shot",
-        caption=(
-            "Logistic regression on the features of few labelled training images, drawn several "
-            "times in proportion to the classes: accuracy in percent on the test split. Brackets: "
-            "95 % bootstrap interval over the test images. Random init is "
-            f"{results.random_init_is}, the mean over its seeds.{results.over_seeds}"
-        ),
-        headings=columns,
-        frame=frame(rows, columns, text=_TEXT),
+def _caption(results: Results) -> str:
+    return (
+        "Logistic regression on the features of few labelled training images, drawn several "
+        "times in proportion to the classes: accuracy in percent on the test split. Brackets: "
+        "95 % bootstrap interval over the test images. Random init is "
+        f"{results.random_init_is}, the mean over its seeds."
     )
 
 
-_TEXT = ("features", "share", "images", "draws")
+def _share(results: Results, _: pd.DataFrame, own: pd.DataFrame) -> dict[str, Any]:
+    """The share of the labels, the images that it is of, and how often they were drawn."""
+    (labels,) = own["labels"].unique()
+    # the images drawn do not depend on the features
+    shares = results.measured("low_shot")[TEACHER]["shares"]
+    images = {f"{100 * s['fraction']:g}%": s["draws"][0]["images"] for s in shares}
+    draws = own[own["metric"] == DEVIATION]["n"].iloc[0]
+    return {"labels": labels, "images": str(images[labels]), "draws": str(draws)}
 
 
-def _row(scores: Scores, share: dict[str, Any]) -> dict[str, Any]:
-    name = low_shot_name(share["fraction"])
-    return {
-        "share": f"{100 * share['fraction']:g} %",
-        "images": str(share["draws"][0]["images"]),
-        "draws": str(len(share["draws"])),
-        "test_top1": scores.get(name),
-        "test_top1_low": scores.get(f"{name}_low"),
-        "test_top1_high": scores.get(f"{name}_high"),
-        "test_top1_sd": scores.get(f"{name}_sd"),
-        "deviation": scores.get(f"{name}_deviation"),
-    }
+def _where(metric: str) -> dict[str, str]:
+    return {"evaluation": "low_shot", "metric": metric, "draw": ""}
+
+
+LOW_SHOT = Pivot(
+    name="low_shot",
+    caption=_caption,
+    columns={
+        "test_top1": Column("Top-1, mean over draws", where=_where("top1")),
+        "deviation": Column("Deviation over draws", where=_where(DEVIATION), interval=False),
+    },
+    by=("labels",),
+    words={"labels": "Labels", "images": "Images", "draws": "Draws"},
+    more=_share,
+)
+"""A row for each share of labels and each kind of features."""
