@@ -4,21 +4,20 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 import pytest
-from score_rows import knn_rows, unmeasured, with_rows
 
 from dino.core.configuration.section import section
 from dino.reporting.labels import LONGEST, labels
 from dino.reporting.results import Results
 from dino.reporting.summary import summarise
 from dino.reporting.table import MINUS, NOT_MEASURED, Table
-from dino.reporting.tables.accuracy import accuracy_table
-from dino.reporting.tables.attention import attention_table
+from dino.reporting.tables.accuracy import ACCURACY
+from dino.reporting.tables.attention import ATTENTION
 from dino.reporting.tables.catalogue import all_tables
-from dino.reporting.tables.class_map import class_map_table
-from dino.reporting.tables.finetune import finetune_table
-from dino.reporting.tables.low_shot import low_shot_table
+from dino.reporting.tables.class_map import CLASS_MAP
+from dino.reporting.tables.finetune import FINETUNE
+from dino.reporting.tables.low_shot import LOW_SHOT
 from dino.reporting.tables.parameters import parameter_table
-from dino.reporting.tables.robustness import robustness_table
+from dino.reporting.tables.robustness import ROBUSTNESS
 from dino.reporting.verdict import NOT_TOLD_APART, side
 
 
@@ -39,8 +38,8 @@ def _read_csv(table: Table) -> pd.DataFrame:
 
 
 def test_accuracy_of_each_group_stands_beside_its_differences(results: Results) -> None:
-    rows = _read_csv(accuracy_table(results, summarise(results)))
-    row = rows.loc["DINO, vit_micro_7-dino, 2 seeds"]
+    rows = _read_csv(ACCURACY.table(results))
+    row = rows.loc["teacher, vit_micro_7-dino, 2 seeds"]
     assert row["knn_top1"] == 77.5
     assert row["knn_minus_random_init"] == 8.0
     assert row["knn_minus_raw_pixels"] == -7.1
@@ -52,18 +51,18 @@ def test_accuracy_of_each_group_stands_beside_its_differences(results: Results) 
 
 def test_the_csv_holds_the_summarys_numbers(results: Results) -> None:
     summary = summarise(results)
-    rows = _read_csv(accuracy_table(results, summary))
+    rows = _read_csv(ACCURACY.table(results))
     for name, group in summary["groups"].items():
         scores = group["mean"]
         for key in ("knn_top1", "knn_top5", "knn_val_top1", "linear_top1", "linear_best_top1"):
-            assert rows.loc[f"DINO, {name}, 2 seeds", key] == scores[key]
+            assert rows.loc[f"teacher, {name}, 2 seeds", key] == scores[key]
 
 
 def test_an_interval_stands_in_its_numbers_cell_and_in_columns_of_the_csv(
     one_run: Results,
 ) -> None:
-    table = accuracy_table(one_run, summarise(one_run))
-    row = _read_csv(table).loc["DINO, vit_micro_7-dino-s0"]
+    table = ACCURACY.table(one_run)
+    row = _read_csv(table).loc["teacher, vit_micro_7-dino-s0"]
     assert (row["knn_top1_low"], row["knn_top1_high"]) == (76.0, 78.0)
     assert row["linear_paper_top1"] == 79.0
     assert "77.00 [76.00, 78.00]" in table.markdown() and "77.00 [76.00, 78.00]" in table.latex()
@@ -72,8 +71,8 @@ def test_an_interval_stands_in_its_numbers_cell_and_in_columns_of_the_csv(
 
 
 def test_several_seeds_have_their_deviation_in_place_of_the_interval(results: Results) -> None:
-    table = accuracy_table(results, summarise(results))
-    row = _read_csv(table).loc["DINO, vit_micro_7-dino, 2 seeds"]
+    table = ACCURACY.table(results)
+    row = _read_csv(table).loc["teacher, vit_micro_7-dino, 2 seeds"]
     assert (row["knn_top1"], row["knn_top1_sd"]) == (77.5, 0.71)
     assert "77.50 ± 0.71 |" in table.markdown() and r"77.50 $\pm$ 0.71 &" in table.latex()
     assert "± the sample standard deviation" in table.caption
@@ -88,14 +87,14 @@ def test_one_seed_has_no_column_of_deviations(one_run: Results) -> None:
 
 
 def test_low_shot_has_a_row_for_each_share_and_kind_of_features(results: Results) -> None:
-    table = low_shot_table(results, summarise(results))
-    rows = table.frame.set_index(["features", "share"])
+    table = LOW_SHOT.table(results)
+    rows = table.frame.set_index(["features", "labels"])
     assert len(rows) == 2 * (2 + 2 + 1)
-    teacher = rows.loc[("DINO, vit_micro_7-dino, 2 seeds", "10 %")]
+    teacher = rows.loc[("teacher, vit_micro_7-dino, 2 seeds", "10%")]
     assert (teacher["test_top1"], teacher["deviation"]) == (67.6, 0.5)
     assert (teacher["images"], teacher["draws"]) == ("100", "5")
-    assert rows.loc[("random init, vit_micro_7", "1 %"), "test_top1"] == 57.51
-    assert rows.loc[("raw pixels", "1 %"), "test_top1"] == 70.01
+    assert rows.loc[("random init, vit_micro_7", "1%"), "test_top1"] == 57.51
+    assert rows.loc[("raw pixels", "1%"), "test_top1"] == 70.01
 
 
 def test_without_labels_tables_are_a_sentence_that_says_why(no_labels: Results) -> None:
@@ -109,63 +108,53 @@ def test_without_labels_tables_are_a_sentence_that_says_why(no_labels: Results) 
 
 
 def test_attention_stands_beside_random_init_box_and_otsu(results: Results) -> None:
-    table = attention_table(results, summarise(results))
-    rows = _read_csv(table)
-    assert rows.loc["DINO attention, vit_micro_7-dino, 2 seeds", "attention_jaccard"] == 45.0
-    assert rows.loc["DINO attention, vit_micro_7-dino, 2 seeds", "minus_random_init"] == 12.0
-    assert rows.loc["DINO attention, vit_micro_7-dino, 2 seeds", "best_single_head"] == 40.0
-    assert rows.loc["random init attention, vit_micro_7", "best_single_head"] == 27.0
-    assert rows.loc["centre box", "attention_jaccard"] == 51.24
-    assert rows.loc["Otsu's threshold", "attention_jaccard"] == 80.0
-    assert rows.loc["DINO attention, vit_micro_7-dino, 2 seeds", "low"] == 43.5
-    assert rows.loc["centre box", "high"] == 52.0
+    table = ATTENTION.table(results)
+    rows = table.frame.set_index(["features", "protocol", "mass"]).sort_index()
+    teacher = rows.loc[("teacher, vit_micro_7-dino, 2 seeds", "paper", "0.6")]
+    assert (teacher["attention_jaccard"], teacher["attention_jaccard_low"]) == (45.0, 43.5)
+    assert teacher["minus_random_init"] == 12.0
+    assert teacher["best_single_head"] == 40.0
+    random_init = rows.loc[("random init, vit_micro_7", "paper", "0.6")]
+    assert random_init["best_single_head"] == 27.0
+    assert rows.loc[("centre box", "", ""), "attention_jaccard"] == 51.24
+    assert rows.loc[("centre box", "", ""), "attention_jaccard_high"] == 52.0
+    assert rows.loc[("Otsu's threshold", "", ""), "attention_jaccard"] == 80.0
     assert "1000 images of test at 56 px; truth: approximate: non-zero pixels" in table.caption
 
 
 def test_distances_of_classes_stand_beside_the_baselines(results: Results) -> None:
-    table = class_map_table(results, summarise(results))
+    table = CLASS_MAP.table(results)
     rows = _read_csv(table)
-    assert rows.loc["DINO, vit_micro_7-dino, 2 seeds", "class_map_spearman"] == 0.65
-    assert rows.loc["DINO, vit_micro_7-dino, 2 seeds", "low"] == 0.55
+    assert rows.loc["teacher, vit_micro_7-dino, 2 seeds", "class_map_spearman"] == 0.65
+    assert rows.loc["teacher, vit_micro_7-dino, 2 seeds", "class_map_spearman_low"] == 0.55
     assert rows.loc["random init, vit_nano_7", "class_map_spearman"] == 0.25
-    assert rows.loc["raw pixels", "high"] == 0.6
+    assert rows.loc["raw pixels", "class_map_spearman_high"] == 0.6
     assert rows.loc["raw pixels", "highest"] == 0.87
     assert "on test (even: 0, 2, 4, 6, 8; odd: 1, 3, 5, 7, 9)" in table.caption
 
 
 def test_without_labels_there_is_no_correlation_and_the_table_says_why(one_run: Results) -> None:
-    run = unmeasured(one_run.runs[0], "the data set has no labels", "class_map")
-    unlabelled = replace(one_run, runs=(run,))
-    summary = summarise(unlabelled)
-    assert summary["runs"][run.name].get("class_map_spearman") is None
-    assert class_map_table(unlabelled, summary).absent == (
-        "Not measured: the data set has no labels."
-    )
+    unlabelled = _without(one_run, "class_map", "the data set has no labels")
+    assert CLASS_MAP.table(unlabelled).absent == "Not measured: the data set has no labels."
 
 
 def test_every_protocol_and_mass_has_a_row(results: Results) -> None:
-    rows = _read_csv(attention_table(results, summarise(results)))
-    of_run = [
-        name for name in rows.index if name.startswith("DINO attention, vit_micro_7-dino, 2 seeds")
+    rows = ATTENTION.table(results).frame.set_index("features")
+    of_run = rows.loc["teacher, vit_micro_7-dino, 2 seeds"]
+    assert of_run[["protocol", "mass"]].to_numpy().tolist() == [
+        [protocol, mass]
+        for protocol in ("paper", "best_head_fixed", "mean_of_heads")
+        for mass in ("0.6", "0.8")
     ]
-    assert [name.partition(": ")[2] for name in of_run] == [
-        "",
-        "paper@0.8",
-        "best_head_fixed@0.6",
-        "best_head_fixed@0.8",
-        "mean_of_heads@0.6",
-        "mean_of_heads@0.8",
-    ]
-    row = rows.loc["DINO attention, vit_micro_7-dino, 2 seeds: best_head_fixed@0.8"]
+    row = of_run[(of_run["protocol"] == "best_head_fixed") & (of_run["mass"] == "0.8")].iloc[0]
     assert (row["attention_jaccard"], row["minus_random_init"]) == (41.0, 13.0)
-    assert row["protocol"] == "80 % of the mass, head: best of the training images"
-    assert rows.loc["random init attention, vit_nano_7: mean_of_heads@0.6", "low"] == 22.5
+    assert pd.isna(row["best_single_head"])
 
 
 def test_variants_beside_the_first_have_the_headline_protocol_alone(results: Results) -> None:
     first, second = results.runs[:2]
     two = replace(results, runs=(first, replace(second, variant="mse")))
-    table = attention_table(two, summarise(two))
+    table = ATTENTION.table(two)
     names = list(_read_csv(table).index)
     assert len([name for name in names if "vit_micro_7-dino-s0" in name]) == 6
     assert len([name for name in names if "vit_micro_7-dino-s1" in name]) == 1
@@ -173,20 +162,19 @@ def test_variants_beside_the_first_have_the_headline_protocol_alone(results: Res
 
 
 def test_missing_attention_is_empty_and_says_why(no_attention: Results) -> None:
-    summary = summarise(no_attention)
-    table = attention_table(no_attention, summary)
-    row = _read_csv(table).loc["DINO attention, resnet50-dino-s0"]
+    table = ATTENTION.table(no_attention)
+    row = _read_csv(table).loc["teacher, resnet50-dino-s0"]
     assert pd.isna(row["attention_jaccard"])
     assert row["note"] == "resnet50 has no [CLS] token"
     assert "nan" not in table.markdown() + table.latex() + table.csv()
 
 
 def test_a_fine_tuned_teacher_stands_beside_from_scratch(results: Results) -> None:
-    table = finetune_table(results, summarise(results))
+    table = FINETUNE.table(results)
     rows = _read_csv(table)
-    row = rows.loc["DINO, vit_micro_7-dino, 2 seeds"]
+    row = rows.loc["teacher, vit_micro_7-dino, 2 seeds"]
     assert row["finetune_top1"] == 79.5
-    assert (row["finetune_top1_low"], row["finetune_top1_high"]) == (78.5, 80.51)
+    assert (row["finetune_top1_low"], row["finetune_top1_high"]) == (78.5, 80.5)
     assert row["minus_scratch"] == 22.0
     assert rows.loc["from scratch, vit_micro_7", "finetune_top1"] == 57.5
     assert "3 epochs on 500 labelled images" in table.caption
@@ -194,9 +182,9 @@ def test_a_fine_tuned_teacher_stands_beside_from_scratch(results: Results) -> No
 
 
 def test_each_corruption_is_the_mean_of_its_severities(results: Results) -> None:
-    table = robustness_table(results, summarise(results))
+    table = ROBUSTNESS.table(results)
     rows = _read_csv(table)
-    row = rows.loc["DINO, vit_micro_7-dino, 2 seeds"]
+    row = rows.loc["teacher, vit_micro_7-dino, 2 seeds"]
     assert row["clean"] == 77.5
     assert [row[name] for name in ("noise", "blur", "contrast", "pixelate", "jpeg")] == [
         55.5, 56.5, 57.5, 58.5, 59.5,
@@ -209,10 +197,8 @@ def test_each_corruption_is_the_mean_of_its_severities(results: Results) -> None
 
 
 def test_without_labels_the_tables_are_empty_and_say_why(one_run: Results) -> None:
-    run = unmeasured(one_run.runs[0], "the data set has no labels", "finetune", "robustness")
-    unlabelled = replace(one_run, runs=(run,))
-    for table in (finetune_table, robustness_table):
-        shown = table(unlabelled, summarise(unlabelled))
+    for pivot in (FINETUNE, ROBUSTNESS):
+        shown = pivot.table(_without(one_run, pivot.name, "the data set has no labels"))
         assert shown.caption == "Not measured: the data set has no labels."
         assert shown.rows() == []
 
@@ -263,14 +249,23 @@ def test_a_table_shows_signs_of_differences_only() -> None:
 
 
 def test_what_was_switched_off_has_no_column_but_a_sentence(one_run: Results) -> None:
-    run = unmeasured(one_run.runs[0], "linear.enabled is false in params.yaml", "linear")
-    baselines = {**one_run.baselines, "raw_pixels": {**one_run.baselines["raw_pixels"]}}
-    del baselines["raw_pixels"]["linear"]
-    baselines["scores"] = [row for row in baselines["scores"] if row["evaluation"] != "linear"]
-    results = replace(one_run, runs=(run,), baselines=baselines)
-    table = accuracy_table(results, summarise(results))
+    table = ACCURACY.table(_without(one_run, "linear", "linear.enabled is false in params.yaml"))
     assert not any(heading.startswith("Linear, ") for heading in table.header())
     assert "Not measured: linear (linear.enabled is false in params.yaml)." in table.caption
+
+
+def _without(results: Results, stage: str, reason: str) -> Results:
+    """`results` where `stage` measured nothing, for a reason."""
+    runs = tuple(
+        replace(
+            run,
+            **{stage: {"reason": reason}},
+            rows=tuple(row for row in run.rows if row["evaluation"] != stage),
+        )
+        for run in results.runs
+    )
+    scores = [row for row in results.baselines["scores"] if row["evaluation"] != stage]
+    return replace(results, runs=runs, baselines={**results.baselines, "scores": scores})
 
 
 @pytest.mark.parametrize(
@@ -281,27 +276,23 @@ def test_top5_is_named_after_what_it_is_or_left_out(
     one_run: Results, classes: int, headline: int, heading: str | None
 ) -> None:
     run = one_run.runs[0]
-    knn = {**run.knn, "headline": headline}
+    run = replace(run, knn={**run.knn, "headline": headline})
     dataset = {**one_run.dataset, "classes": [str(i) for i in range(classes)]}
-    for model in ("teacher", "random_init"):
-        knn[model] = {s: {**v, str(headline): v["20"]} for s, v in knn[model].items()}
-    raw = {
-        s: {**v, str(headline): v["20"]} for s, v in one_run.baselines["raw_pixels"]["knn"].items()
-    }
-    baselines = {**one_run.baselines, "raw_pixels": {**one_run.baselines["raw_pixels"], "knn": raw}}
-    results = replace(one_run, runs=(replace(run, knn=knn),), dataset=dataset, baselines=baselines)
-    shown = [
-        name for name in accuracy_table(results, summarise(results)).header() if "top-" in name
-    ]
+    results = replace(one_run, runs=(run,), dataset=dataset)
+    shown = [name for name in ACCURACY.table(results).header() if "top-" in name]
     assert [name for name in shown if "top-1" not in name] == ([heading] if heading else [])
 
 
 def test_scores_whose_intervals_overlap_are_not_told_apart(one_run: Results) -> None:
-    equal = knn_rows("raw_pixels", 77.0)
-    rows = with_rows(one_run.baselines["scores"], "knn", equal)
-    results = replace(one_run, baselines={**one_run.baselines, "scores": rows})
-    rows = _read_csv(accuracy_table(results, summarise(results)))
-    row = rows.loc["DINO, vit_micro_7-dino-s0", "against_raw_pixels"]
+    as_teacher = [
+        row | {"model": "raw_pixels"}
+        for row in one_run.runs[0].rows
+        if row["evaluation"] == "knn" and row["model"] == "teacher"
+    ]
+    scores = [row for row in one_run.baselines["scores"] if row["evaluation"] != "knn"]
+    baselines = {**one_run.baselines, "scores": [*scores, *as_teacher]}
+    rows = _read_csv(ACCURACY.table(replace(one_run, baselines=baselines)))
+    row = rows.loc["teacher, vit_micro_7-dino-s0", "against_raw_pixels"]
     assert row == "k-NN not told apart, linear below"
 
 

@@ -14,8 +14,7 @@ from dino.reporting.explorer import explorer
 from dino.reporting.kinds import RANDOM_INIT, RAW_PIXELS
 from dino.reporting.picture import Picture
 from dino.reporting.results import Group, Results
-from dino.reporting.scores import Scores
-from dino.reporting.summary import DECIMALS, scores_of_group
+from dino.reporting.summary import DECIMALS, Scores, scores_of_group
 from dino.reporting.table import MINUS, NOT_MEASURED, Table
 from dino.reporting.verdict import in_words
 

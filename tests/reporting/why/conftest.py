@@ -84,6 +84,7 @@ def write_report(project: Project) -> None:
         write_text(project.results / "tables" / f"{table.name}.csv", table.csv())
         write_text(project.results / "tables" / f"{table.name}.md", table.markdown())
     write_json(project.results / "provenance.json", read_provenance(project, parameters))
+    write_text(project.results / "scores.csv", results.scores.to_csv(index=False))
     write_json(project.results / "summary.json", summary)
 
 

@@ -87,7 +87,7 @@ def test_stages_that_saw_different_models_are_said(
 def test_a_record_is_explained_without_its_artifacts(project: Project) -> None:
     record = project.root / "records" / "first"
     record.mkdir(parents=True)
-    for name in ("summary.json", "provenance.json"):
+    for name in ("summary.json", "provenance.json", "scores.csv"):
         shutil.copy(project.results / name, record)
     shutil.copytree(project.results / "tables", record / "tables")
     shutil.copy(project.parameters, record)
@@ -115,8 +115,11 @@ def test_a_record_is_explained_without_its_artifacts(project: Project) -> None:
         (f"{RUN}:knn_top2", "knn_top1, knn_top5, knn_val_top1, linear_best_top1,"),
         ("runs.vit_micro_7.knn_top1", f"no vit_micro_7 in runs; known: {RUN}, vit_nano_7-dino-s1"),
         (f"accuracy:{RUN}:knn", "no column knn; known: features, knn_top1"),
-        ("accuracy:pixels,and,more:knn_top1", "known: 1: DINO, vit_micro_7-dino-s1; 2: DINO"),
-        ("accuracy:dino:knn_top1", "dino names several rows (1: DINO, vit_micro_7-dino-s1; 2:"),
+        ("accuracy:pixels,and,more:knn_top1", "known: 1: teacher, vit_micro_7-dino-s1; 2: teacher"),
+        (
+            "accuracy:teacher:knn_top1",
+            "teacher names several rows (1: teacher, vit_micro_7",
+        ),
         (f"accuracy:{RUN}", "expected a column too"),
         ("results/tables/accurate.csv:1:knn_top1", "results/tables/accurate.csv: no such file"),
         (f"results/runs/{RUN}/knn.json:teacher.test.21.top1", "no 21 of teacher.test.21.top1"),

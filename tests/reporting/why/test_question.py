@@ -13,10 +13,10 @@ from dino.core.stages import PER_RUN
 from dino.reporting.figures.catalogue import all_pictures
 from dino.reporting.reading import read_results
 from dino.reporting.results import Results
-from dino.reporting.scores import stage_of
 from dino.reporting.summary import summarise
 from dino.reporting.tables.catalogue import all_tables
 from dino.reporting.why.cells import PARAMETERS, stages_of
+from dino.reporting.why.evidence import stage_of
 
 RUN = "vit_micro_7-dino-s1"
 FINGERPRINT = "ab" * 32
@@ -25,7 +25,7 @@ FINGERPRINT = "ab" * 32
 def test_a_score_leads_to_its_file_and_everything_that_it_was_made_from(project: Project) -> None:
     text = said(project, f"{RUN}:knn_top1")
     assert text.splitlines()[0] == f"runs.{RUN}.knn_top1 = 78.0 [77.0, 79.0]"
-    assert f"results/runs/{RUN}/knn.json: teacher.test.20.top1 = 78" in text
+    assert f"results/runs/{RUN}/knn.json: teacher, split=test, k=20, top1 = 78" in text
     paths = project.run(RUN)
     for path in (paths.checkpoint, paths.model("teacher") / "model.safetensors"):
         assert f"{sha256_of_file(path)}\n{' ' * 15}{path}: the same" in text
@@ -53,14 +53,14 @@ def test_a_score_leads_to_its_file_and_everything_that_it_was_made_from(project:
     [
         (f"accuracy:{RUN}:knn_top1", "knn_top1 = 78.0 [77.0, 79.0]"),
         (f"results/tables/accuracy.csv:{RUN}:knn_top1", "knn_top1 = 78.0 [77.0, 79.0]"),
-        (f"results/tables/accuracy.md:dino,{RUN}:knn_top1", "knn_top1 = 78.0 [77.0, 79.0]"),
+        (f"results/tables/accuracy.md:teacher,{RUN}:knn_top1", "knn_top1 = 78.0 [77.0, 79.0]"),
         ("accuracy:raw_pixels:knn_top1", "knn_top1 = 84.6 [83.6, 85.6]"),
         ("accuracy:5:knn_top1", "knn_top1 = 84.6 [83.6, 85.6]"),
         (f"accuracy:{RUN}:knn_minus_raw_pixels", "knn_minus_raw_pixels = -6.60"),
-        (f"attention:{RUN}:low", "attention_jaccard_low = "),
-        (f"attention:{RUN}: paper@0.8:low", "low = "),
+        (f"attention:{RUN},paper,0.6:attention_jaccard_low", "attention_jaccard_low = "),
+        (f"attention:{RUN},paper,0.8:attention_jaccard", "attention_jaccard = 46.00"),
         ("attention:otsu's:attention_jaccard", "attention_jaccard = 80.0 [79.0, 81.0]"),
-        ("low_shot:raw_pixels,10_%:test_top1", "low_shot_10_top1 = 70.1 [69, 71]"),
+        ("low_shot:raw_pixels,10%:test_top1", "low_shot_10_top1 = 70.1 [69.1, 71.1]"),
         (f"runs.{RUN}.knn_top1", f"runs.{RUN}.knn_top1 = 78.0 [77.0, 79.0]"),
         (f"results/summary.json:runs.{RUN}.knn_top1", f"runs.{RUN}.knn_top1 = 78.0 [77.0, 79.0]"),
         ("baselines.raw_pixels.knn_top1", "baselines.raw_pixels.knn_top1 = 84.6 [83.6, 85.6]"),
@@ -81,15 +81,15 @@ def test_a_mean_names_each_of_its_runs(project: Project) -> None:
     text = said(project, "baselines.random_init.knn_top1")
     for architecture, top1 in (("vit_micro_7", 70), ("vit_nano_7", 72)):
         file = f"results/runs/{architecture}-dino-s1/knn.json"
-        assert f"{file}: random_init.test.20.top1 = {top1}" in text
+        assert f"{file}: random_init, split=test, k=20, top1 = {top1}" in text
     # the commit is told once, the dirty one of a stage that all runs share
     assert text.count("c0ffee" * 6) == 2
 
 
 def test_a_table_alone_names_its_rows_and_columns(project: Project) -> None:
     text = said(project, "results/tables/low_shot.csv")
-    assert f"row 1: DINO, {RUN}, 1 %" in text
-    assert "columns: features, share, images" in text
+    assert f"row 1: teacher, {RUN}, 1%" in text
+    assert "columns: features, labels, test_top1" in text
 
 
 def test_every_cell_of_every_table_is_explained(project: Project) -> None:

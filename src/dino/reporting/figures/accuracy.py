@@ -9,8 +9,7 @@ from matplotlib.figure import Figure
 from dino.reporting.kinds import GIVEN, RANDOM_INIT, RAW_PIXELS, TRAINED
 from dino.reporting.picture import BLUE, GREEN, ORANGE, PURPLE, WIDTH_IN, Picture, picture, words
 from dino.reporting.results import Results
-from dino.reporting.scores import Scores
-from dino.reporting.summary import DECIMALS
+from dino.reporting.summary import DECIMALS, Scores
 
 NAME = "accuracy"
 LOOKS = {TRAINED: (BLUE, "o"), GIVEN: (PURPLE, "s"), RANDOM_INIT: (ORANGE, "D")}

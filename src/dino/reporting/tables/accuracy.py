@@ -42,8 +42,9 @@ def _caption(results: Results) -> str:
     )
     of_seeds = ""
     if results.has_seeds:
-        of_seeds = ", and the 95 % interval of the seeds' differences (Student's t) does not " \
-            "hold zero"
+        of_seeds = (
+            ", and the 95 % interval of the seeds' differences (Student's t) does not hold zero"
+        )
     return (
         "Accuracy in percent on the test split unless val is named, differences in points. "
         f"Brackets: 95 % bootstrap interval over the images. k-NN with k = {results.headline}. "

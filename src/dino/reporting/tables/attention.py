@@ -10,19 +10,15 @@ from dino.reporting.results import Results
 from dino.reporting.summary import DECIMALS
 from dino.reporting.tables.pivot import Column, Pivot
 
-PROTOCOLS = {
-    "paper": "head: best per object",
-    "best_head_fixed": "head: best of the training images",
-    "mean_of_heads": "mean of the heads",
-}
-
 
 def _caption(results: Results) -> str:
     others = len(results.groups) > len(results.leading)
     return (
         "Jaccard index in percent between a mask and the truth, mean over images, with its "
-        "95 % bootstrap interval over images; rows of random init are means over seeds. Best "
-        "single head: the one with the highest mean on these very images. "
+        "95 % bootstrap interval over images; rows of random init are means over seeds. Mass: the "
+        "share of the attention that a mask keeps. Protocol: the head that is best for each object "
+        "(paper), the best one of the training images (best_head_fixed), or the mean of the heads. "
+        "Best single head: the one with the highest mean on these very images. "
         + protocol_sentence(results)
         + (" Other variants: the first protocol alone." if others else "")
     )
@@ -40,14 +36,14 @@ def protocol_sentence(results: Results) -> str:
 
 
 def _only(results: Results, scores: pd.DataFrame) -> pd.DataFrame:
-    """Variants beside an architecture's first one have the headline's protocol alone."""
+    """The headline's protocol, and the others that were measured of the first variants."""
     leading = [run.name for group in results.leading for run in group.runs]
-    first = scores["key"] == "attention_jaccard"
-    return scores[first | scores["run"].isin(leading) | (scores["model"] == RANDOM_INIT)]
+    others = scores["run"].isin(leading) | (scores["model"] == RANDOM_INIT)
+    return scores[(scores["key"] == "attention_jaccard") | (others & scores["value"].notna())]
 
 
 def _mask(results: Results, _: pd.DataFrame, own: pd.DataFrame) -> dict[str, Any]:
-    """The protocol in words, the best single head by the paper's, and why there is no number."""
+    """The best single head by the paper's protocol, and why there is no number."""
     protocol, mass, model = own.iloc[0][["protocol", "mass", "model"]]
     runs = [run.attention for run in results.runs if run.name in set(own["run"])]
     if not runs:
@@ -56,7 +52,6 @@ def _mask(results: Results, _: pd.DataFrame, own: pd.DataFrame) -> dict[str, Any
     best = [max(per_head) for per_head in heads if per_head]
     return {
         "best_single_head": round(fmean(best), DECIMALS) if protocol == "paper" and best else None,
-        "protocol": f"{100 * float(mass):g} % of the mass, {PROTOCOLS[protocol]}",
         "note": runs[0][model]["reason"],
     }
 
@@ -75,9 +70,9 @@ ATTENTION = Pivot(
         "attention_jaccard": Column("Jaccard", where=_JACCARD),
         "minus_random_init": Column("Above random init", where=_JACCARD, minus=RANDOM_INIT),
     },
-    by=("protocol", "mass"),
+    by={"protocol": "Protocol", "mass": "Mass"},
     numbers={"best_single_head": "Best single head"},
-    words={"protocol": "Protocol", "note": "Note"},
+    words={"note": "Note"},
     more=_mask,
     only=_only,
     features="Mask",

@@ -20,13 +20,13 @@ def _caption(results: Results) -> str:
 
 
 def _share(results: Results, _: pd.DataFrame, own: pd.DataFrame) -> dict[str, Any]:
-    """The share of the labels, the images that it is of, and how often they were drawn."""
+    """How many images the share of the labels is, and how often they were drawn."""
     (labels,) = own["labels"].unique()
     # the images drawn do not depend on the features
     shares = results.measured("low_shot")[TEACHER]["shares"]
     images = {f"{100 * s['fraction']:g}%": s["draws"][0]["images"] for s in shares}
     draws = own[own["metric"] == DEVIATION]["n"].iloc[0]
-    return {"labels": labels, "images": str(images[labels]), "draws": str(draws)}
+    return {"images": str(images[labels]), "draws": str(draws)}
 
 
 def _where(metric: str) -> dict[str, str]:
@@ -40,8 +40,8 @@ LOW_SHOT = Pivot(
         "test_top1": Column("Top-1, mean over draws", where=_where("top1")),
         "deviation": Column("Deviation over draws", where=_where(DEVIATION), interval=False),
     },
-    by=("labels",),
-    words={"labels": "Labels", "images": "Images", "draws": "Draws"},
+    by={"labels": "Labels"},
+    words={"images": "Images", "draws": "Draws"},
     more=_share,
 )
 """A row for each share of labels and each kind of features."""

@@ -47,8 +47,8 @@ class Pivot:
     columns: Mapping[str, Column]
     evaluations: tuple[str, ...] = ()
     """The stages that measure its scores; none: the one that it is named after."""
-    by: tuple[str, ...] = ()
-    """Names of settings: each of their values has rows of its own."""
+    by: Mapping[str, str] = field(default_factory=dict)
+    """Settings whose values have rows of their own, and the headings of their columns."""
     numbers: Mapping[str, str] = field(default_factory=dict)
     """The headings of columns of numbers that `more` fills."""
     words: Mapping[str, str] = field(default_factory=dict)
@@ -106,21 +106,22 @@ class Pivot:
             scores = self.only(results, scores)
         cells = []
         for name, own in self.rows(scores):
-            row = {"features": name, **self._numbers(columns, scores, own)}
+            row: dict[str, Any] = {"features": name, **dict(own.iloc[0][list(self.by)])}
+            row |= self._numbers(columns, scores, own)
             cells.append(row | (self.more(results, scores, own) if self.more else {}))
         caption = self.caption if isinstance(self.caption, str) else self.caption(results)
         return Table(
             name=self.name,
             caption=caption + results.over_seeds,
             headings=headings,
-            frame=frame(cells, headings, text=("features", *self.words)),
+            frame=frame(cells, headings, text=("features", *self.by, *self.words)),
         )
 
     def _headings(self, columns: Mapping[str, Column], results: Results) -> dict[str, str]:
         with_bounds = {name for name, c in columns.items() if c.interval and not c.minus}
         headings = {name: column.heading for name, column in columns.items()}
         numbers = with_intervals(headings, with_bounds, results.has_seeds)
-        return {"features": self.features, **numbers, **self.numbers, **self.words}
+        return {"features": self.features, **self.by, **numbers, **self.numbers, **self.words}
 
     def _numbers(
         self, columns: Mapping[str, Column], scores: pd.DataFrame, own: pd.DataFrame

@@ -1,15 +1,20 @@
 """What a folder of results says about itself: numbers, tables, figures, and who made them."""
 
+import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from dino.core.artifacts import read_json
 from dino.core.errors import DinoError
 from dino.core.paths import Project
-from dino.core.stages import STAGES, ancestors
 from dino.core.yaml_file import read_yaml
+from dino.core.stages import PER_RUN, STAGES, ancestors
+from dino.reporting.rows import long_table
 
 Record = dict[str, Any]
 """A stage's provenance."""
@@ -54,6 +59,26 @@ class Evidence:
         named = (values.get("pretrain") or {}).get("dataset")
         return str(named or next(iter(values["datasets"])))
 
+    def scores(self) -> pd.DataFrame:
+        """The long table of all scores, as the report wrote it."""
+        path = self.folder / "scores.csv"
+        if not path.is_file():
+            raise DinoError(f"{path}: not found; run `dino report`")
+        with path.open(encoding="utf-8", newline="") as stream:
+            return long_table(
+                {name: value for name, value in row.items() if value}
+                for row in csv.DictReader(stream)
+            )
+
+    @cached_property
+    def given(self) -> frozenset[str]:
+        """The runs whose teacher was trained elsewhere."""
+        return frozenset(
+            run
+            for run in self.runs
+            if value_at(self.record("pretrain", run), ("parameters", "architecture", "weights"))
+        )
+
     @cached_property
     def _provenance(self) -> dict[str, Any]:
         """What the report gathered; nothing before the first report."""
@@ -66,14 +91,6 @@ class Evidence:
         """The names of the runs: those that the report covered, before it those with results."""
         covered = tuple(self._provenance.get("runs", ()))
         return covered or tuple(sorted(path.name for path in (self.folder / "runs").glob("*-*-s*")))
-
-    def runs_of(self, *, group: str | None = None, architecture: str | None = None) -> list[str]:
-        """Those of ARCHITECTURE-VARIANT, or of one architecture; of neither: all."""
-        return [
-            run
-            for run in self.runs
-            if group in (None, group_of(run)) and architecture in (None, run.partition("-")[0])
-        ]
 
     def names(self, kind: str, suffix: str) -> tuple[str, ...]:
         """The files below `kind` (tables, figures) that end with `suffix`, without it."""
@@ -113,12 +130,23 @@ class Evidence:
         return next((read_json(path) for path in paths if path.is_file()), None)
 
 
-def group_of(run: str) -> str:
-    """ARCHITECTURE-VARIANT of a run's name, which its seeds share."""
-    return run.rpartition("-s")[0]
-
-
 def chain(stage: str) -> tuple[str, ...]:
     """`stage` behind all that it was made from, in the order of the workflow."""
     wanted = {stage, *ancestors(stage)} - {"report"}
     return tuple(name for name in STAGES if name in wanted)
+
+
+def stage_of(name: str) -> str | None:
+    """The stage of a run whose name a score's or a file's begins with; None without one."""
+    stages = [stage for stage in PER_RUN if f"{name}_".startswith(f"{stage}_")]
+    return max(stages, key=len, default=None)
+
+
+def value_at(content: Any, place: tuple[str | int, ...]) -> Any:
+    """What stands at `place` in nested dictionaries and lists; None where nothing does."""
+    for key in place:
+        if isinstance(content, list) and isinstance(key, int):
+            content = content[key] if key < len(content) else None
+        else:
+            content = content.get(key) if isinstance(content, Mapping) else None
+    return content

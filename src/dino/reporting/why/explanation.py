@@ -8,7 +8,6 @@ from typing import Any
 from dino.core.paths import Project
 from dino.core.stages import SHARED
 from dino.reporting.recorded_parameters import MISSING, parameters_of
-from dino.reporting.scores import stage_of
 from dino.reporting.why.checks import changed_parameters, findings
 from dino.reporting.why.evidence import Evidence, Record, chain
 from dino.reporting.why.origin import Origin
@@ -194,7 +193,7 @@ def _text(value: Any) -> str:
 
 def _relevant(origin: Origin, chain: Mapping[str, Record]) -> dict[str, Any]:
     """`chain` without the sections that only baselines of other kinds used."""
-    sections = {stage_of(s.score or "") or s.stage for s in origin.sources} - {"baselines"}
+    sections = {source.evaluation or source.stage for source in origin.sources} - {"baselines"}
     if "baselines" not in chain or not sections:
         return dict(chain)
     parameters = chain["baselines"].get("parameters", {})

@@ -1,33 +1,33 @@
-"""Which results a number of summary.json was made from."""
+"""Which scores, and so which result files, a number was made from."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
+import pandas as pd
+
 from dino.core.artifacts import read_json
 from dino.core.errors import DinoError
 from dino.core.paths import RANDOM_INIT, TEACHER
 from dino.core.stages import PER_RUN
-from dino.reporting.scores import Place, places, stage_of, value_at
 from dino.reporting.why.evidence import Evidence
 
 ENDS = ("low", "high")
-"""Of an interval: NAME_low and NAME_high stand beside NAME."""
-RAW_PIXELS = "raw_pixels"
+"""The ends of an interval: NAME_low and NAME_high stand beside NAME."""
+_ROW = ("model", "setting", "metric")
+"""What tells the rows of a result file apart."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A result file, or one number in it."""
+    """A result file."""
 
     stage: str
     run: str | None = None
     """None for a stage that all runs share."""
-    of: str | None = None
-    """Whose score: teacher, random_init or a baseline."""
-    score: str | None = None
-    """None: of the whole file."""
+    evaluation: str | None = None
+    """The part of it: in the baselines, the evaluation whose scores were used."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,63 +44,96 @@ class Origin:
 
 
 def origin_of_key(evidence: Evidence, path: tuple[str, ...]) -> Origin:
-    """Of the number, or of all numbers, at `path` in summary.json.
+    """The origin of the number, or of all numbers, at `path` in summary.json.
 
     Raises `DinoError` that names what is known where `path` leads nowhere.
     """
     value = _look_up(evidence, path)
-    key = ".".join(path)
-    sources = tuple(dict.fromkeys(sources_of_key(evidence, path)))
-    found = [(source, *_stated(evidence, source)) for source in sources]
-    stands = [str(evidence.folder / "summary.json") + (f": {key}" if path else "")]
-    stands += [text for _, text, _ in found if text]
-    problems = []
-    measured = [number for _, _, number in found if number is not None]
-    if _is_mean(path) and isinstance(value, float) and 0 < len(measured) == len(found):
-        mean = fmean(measured)
-        # summary.json has two decimals
-        if abs(mean - value) > 0.0051:
-            problems.append(
-                f"{evidence.folder / 'summary.json'}: {key} is {value}, but the result files say "
-                f"{mean:.2f}; run `dino report`"
-            )
+    key, summary = ".".join(path), evidence.folder / "summary.json"
+    rows = rows_at(evidence, path)
+    stands = (f"{summary}: {key}" if path else str(summary),)
+    if isinstance(value, Mapping):
+        sources = sources_of(rows)
+        if path[:1] == ("dataset",) or not path:
+            sources = (Source(stage="prepare"), *sources)
+        return Origin(name=key or "summary.json", places=stands, sources=sources)
+    found = origin_of_rows(evidence, rows)
+    problems = list(found.problems)
+    measured = [number for _, number in _stated(evidence, rows) if number is not None]
+    known = _is_mean(path) and isinstance(value, float) and 0 < len(measured) == len(rows)
+    # summary.json has two decimals
+    if known and abs(fmean(measured) - value) > 0.0051:
+        problems.append(
+            f"{summary}: {key} is {value}, but the result files say {fmean(measured):.2f}; "
+            "run `dino report`"
+        )
     return Origin(
-        name=key or "summary.json",
-        value=None if isinstance(value, Mapping) else with_interval(evidence, path),
-        places=tuple(stands),
-        sources=sources,
+        name=key,
+        value=with_interval(_look_up(evidence, path[:-1]), path[-1]),
+        places=(*stands, *found.places),
+        sources=found.sources or (Source(stage="prepare"),),
         problems=tuple(problems),
     )
 
 
-def sources_of_key(evidence: Evidence, path: tuple[str, ...]) -> Iterable[Source]:
-    """The numbers in result files that the one at `path` in summary.json was computed from."""
-    value = value_at(evidence.summary, path)
-    if isinstance(value, Mapping):
-        for key in value:
-            for source in sources_of_key(evidence, (*path, key)):
-                # of many numbers the files are named, not each place in them
-                yield Source(stage=source.stage, run=source.run)
-        return
-    section, *names = path
-    score = base_of(names[-1]) if names else section
-    stage = stage_of(score)
-    if section == "dataset":
-        yield Source(stage="prepare")
-    elif section == "baselines" and names[0] != RANDOM_INIT:
-        yield Source(stage="baselines", of=names[0], score=score)
-    elif stage is not None:
-        of = RANDOM_INIT if section == "baselines" else TEACHER
-        for run in _runs(evidence, path):
-            yield Source(stage=stage, run=run, of=of, score=score)
-    else:
-        # a count, such as that of the seeds
-        yield from (Source(stage="pretrain", run=run) for run in _runs(evidence, path))
+def origin_of_rows(evidence: Evidence, rows: pd.DataFrame) -> Origin:
+    """The origin of what was computed from `rows` of the long table."""
+    return Origin(
+        name="scores",
+        places=tuple(text for text, _ in _stated(evidence, rows)),
+        sources=sources_of(rows),
+    )
+
+
+def rows_at(evidence: Evidence, path: tuple[str, ...]) -> pd.DataFrame:
+    """The rows of the long table that what stands at `path` in summary.json was made from."""
+    rows = evidence.scores
+    if path[:1] in (("runs",), ("groups",)):
+        rows = rows[rows["model"] == TEACHER]
+    elif path[:1] == ("baselines",):
+        rows = rows[(rows["run"] == "") | (rows["model"] == RANDOM_INIT)]
+    elif path:
+        return rows.iloc[:0]
+    rows = rows.assign(group=rows["architecture"] + "-" + rows["variant"])
+    for name in path[1:]:
+        for column in ("run", "group", "model", "architecture", "key"):
+            named = rows[column] == base_of(name)
+            if named.any():
+                rows = rows[named]
+                break
+    return rows[rows["key"] != ""]
+
+
+def sources_of(rows: pd.DataFrame) -> tuple[Source, ...]:
+    """The result files that have the rows."""
+    found = (
+        Source(stage=evaluation, run=run, evaluation=evaluation)
+        if run
+        else Source(stage="baselines", evaluation=evaluation)
+        for evaluation, run in zip(rows["evaluation"], rows["run"], strict=True)
+    )
+    return tuple(dict.fromkeys(found))
 
 
 def sources_of_run(run: str) -> tuple[Source, ...]:
     """Every result file of a run."""
     return tuple(Source(stage=stage, run=run) for stage in PER_RUN)
+
+
+def path_of(rows: pd.DataFrame) -> tuple[str, ...] | None:
+    """The place in summary.json of the mean of `rows`, which are seeds; None where it has none."""
+    keys, models = set(rows["key"]), set(rows["model"])
+    if len(keys) != 1 or len(models) != 1 or "" in keys:
+        return None
+    (key,), (model,) = keys, models
+    first = rows.iloc[0]
+    if model == TEACHER:
+        if len(rows) == 1:
+            return ("runs", first["run"], key)
+        return ("groups", f"{first['architecture']}-{first['variant']}", "mean", key)
+    if model == RANDOM_INIT:
+        return ("baselines", model, "by_architecture", first["architecture"], key)
+    return ("baselines", model, key)
 
 
 def base_of(score: str) -> str:
@@ -110,13 +143,9 @@ def base_of(score: str) -> str:
     return score
 
 
-def with_interval(evidence: Evidence, path: tuple[str, ...]) -> str:
-    """The number at `path` in summary.json, and its 95 % interval where it has one."""
-    *above, key = path
-    value, low, high = (
-        value_at(evidence.summary, (*above, name))
-        for name in (key, *(f"{key}_{end}" for end in ENDS))
-    )
+def with_interval(scores: Mapping[str, Any], key: str) -> str:
+    """The number `key`, and its 95 % interval where it has one."""
+    value, low, high = (scores.get(name) for name in (key, *(f"{key}_{end}" for end in ENDS)))
     text = "not measured" if value is None else str(value)
     return text if low is None or high is None else f"{text} [{low}, {high}]"
 
@@ -136,17 +165,6 @@ def _look_up(evidence: Evidence, path: tuple[str, ...]) -> Any:
     return value
 
 
-def _runs(evidence: Evidence, path: tuple[str, ...]) -> list[str]:
-    """The run that the number at `path` is of, or those that it covers."""
-    for name in path:
-        if name in evidence.runs:
-            return [name]
-        for found in (evidence.runs_of(group=name), evidence.runs_of(architecture=name)):
-            if found:
-                return found
-    return list(evidence.runs)
-
-
 def _is_mean(path: tuple[str, ...]) -> bool:
     """Whether the number is the mean of those in the result files; one is its own mean."""
     if not path or base_of(path[-1]) != path[-1]:
@@ -154,32 +172,23 @@ def _is_mean(path: tuple[str, ...]) -> bool:
     return path[0] in ("runs", "baselines") or path[2:3] == ("mean",)
 
 
-def _stated(evidence: Evidence, source: Source) -> tuple[str, float | None]:
-    """Where the result file has the number, as a line, and the number."""
-    path = evidence.result(source.stage, source.run)
-    if source.score is None:
-        return "", None
-    if not path.is_file():
-        return f"{path}: not kept here", None
-    result = read_json(path)
-    place = _place(evidence, source, result)
-    if place is None:
-        return f"{path}", None
-    number = value_at(result, place)
-    stated = "not measured" if number is None else f"{number:g}"
-    return f"{path}: {'.'.join(map(str, place))} = {stated}", number
-
-
-def _place(evidence: Evidence, source: Source, result: Any) -> Place | None:
-    score, of = source.score or "", source.of or ""
-    if source.stage != "baselines":
-        return places(source.stage, result, of).get(score)
-    if of != RAW_PIXELS:
-        return (of, "jaccard")
-    stage = stage_of(score) or ""
-    record = evidence.record("baselines", None)
-    # the number of neighbours stands in the runs' files, and is the same parameter
-    headline = value_at(record, ("parameters", "knn", "headline"))
-    measured = {"headline": headline, stage: value_at(result, (of, stage)) or {}}
-    place = places(stage, measured, stage).get(score)
-    return None if place is None else (of, *place)
+def _stated(evidence: Evidence, rows: pd.DataFrame) -> Iterable[tuple[str, float | None]]:
+    """Each of the rows as its result file has it now: a line of text, and the number."""
+    for row in rows.to_dict("records"):
+        stage = row["evaluation"] if row["run"] else "baselines"
+        path = evidence.result(stage, row["run"] or None)
+        if not path.is_file():
+            yield f"{path}: not kept here", None
+            continue
+        wanted = {name: row[name] for name in _ROW}
+        number = next(
+            (
+                score["value"]
+                for score in read_json(path).get("scores", ())
+                if {name: score[name] for name in _ROW} == wanted
+                and score.get("evaluation", row["evaluation"]) == row["evaluation"]
+            ),
+            None,
+        )
+        what = ", ".join(value for value in wanted.values() if value)
+        yield f"{path}: {what} = {'not measured' if number is None else f'{number:g}'}", number

@@ -7,9 +7,8 @@ from dino.core.errors import DinoError
 from dino.core.paths import Project
 from dino.core.pipeline import read_pipeline
 from dino.core.stages import SHARED
-from dino.reporting.scores import stage_of, value_at
 from dino.reporting.why.cells import Cells, origin_of_cell, origin_of_whole, read_cells
-from dino.reporting.why.evidence import Evidence
+from dino.reporting.why.evidence import Evidence, stage_of, value_at
 from dino.reporting.why.origin import Origin, Source, origin_of_key, sources_of_run
 
 RECORDS = "records"
