@@ -12,7 +12,12 @@ from dino.reporting.results import Results
 from dino.reporting.summary import DECIMALS, Scores
 
 NAME = "accuracy"
-LOOKS = {TRAINED: (BLUE, "o"), GIVEN: (PURPLE, "s"), RANDOM_INIT: (ORANGE, "D")}
+LOOKS = {
+    TRAINED: (BLUE, "o"),
+    GIVEN: (PURPLE, "s"),
+    RANDOM_INIT: (ORANGE, "D"),
+    RAW_PIXELS: (GREEN, "^"),
+}
 """Colour and marker of each kind of features."""
 
 
