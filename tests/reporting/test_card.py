@@ -21,7 +21,9 @@ def inputs(projects: Any, tmp_path: Any) -> CardInputs:
     project = projects(tmp_path, architectures=("vit_micro_7",), seeds=(0,))
     results = {name: read_json(project.run(RUN).result(name)) for name in ("linear", "attention")}
     knn = read_json(project.run(RUN).result("knn"))
-    knn["teacher"]["test"]["20"]["top1_interval"] = [76.1, 77.9]
+    for row in knn["scores"]:
+        if (row["model"], row["key"]) == ("teacher", "knn_top1"):
+            row |= {"low": 76.1, "high": 77.9}
     return CardInputs(
         run=RUN,
         dataset=read_json(project.data("digits") / "dataset.json"),
@@ -89,14 +91,14 @@ def test_uncommitted_changes_and_other_data_are_said(inputs: CardInputs) -> None
 
 
 def test_what_was_not_measured_says_why(inputs: CardInputs) -> None:
-    no_labels = {"reason": "the data set has no labels"}
-    nothing = {"jaccard": None, "per_head": [], "reason": "no [CLS]"}
+    no_labels = {"reason": "the data set has no labels", "scores": []}
+    nothing = {"reason": "no [CLS]"}
     card = model_card(
         replace(
             inputs,
             knn=no_labels,
             linear=no_labels,
-            attention={"teacher": nothing, "random_init": nothing},
+            attention={"reason": None, "scores": [], "teacher": nothing, "random_init": nothing},
             dataset={**inputs.dataset, "classes": []},
         )
     )

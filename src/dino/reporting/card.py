@@ -134,42 +134,30 @@ def _use(inputs: CardInputs) -> str:
 
 
 def _metrics(inputs: CardInputs) -> Iterator[_Metric]:
-    headline = str(inputs.knn.get("headline"))
-    masks = ("scores", str(inputs.attention.get("headline")))
-    for name, result, path, interval in (
-        (_KNN, inputs.knn, ("test", headline, "top1"), "top1_interval"),
-        (_LINEAR, inputs.linear, ("last", "test_top1"), "test_top1_interval"),
-        (_LINEAR_BEST, inputs.linear, ("best_on_val", "test_top1"), "test_top1_interval"),
-        (_ATTENTION, inputs.attention, (*masks, "jaccard"), "interval"),
+    for name, result, key in (
+        (_KNN, inputs.knn, "knn_top1"),
+        (_LINEAR, inputs.linear, "linear_top1"),
+        (_LINEAR_BEST, inputs.linear, "linear_best_top1"),
+        (_ATTENTION, inputs.attention, "attention_jaccard"),
     ):
-        teacher = _number(result, (TEACHER, *path))
+        named = {row["model"]: row for row in result["scores"] if row["key"] == key}
+        teacher = named.get(TEACHER, _NO_SCORE)
+        value, low, high = (teacher[column] for column in ("value", "low", "high"))
+        headline = f", k = {result['headline']}" if name == _KNN and value is not None else ""
         yield _Metric(
-            name=f"{name}, k = {headline}" if name == _KNN and teacher is not None else name,
-            teacher=teacher,
-            random_init=_number(result, (RANDOM_INIT, *path)),
-            interval=_interval(result, (TEACHER, *path[:-1], interval)),
-            reason=None if teacher is not None else _reason(result),
+            name=f"{name}{headline}",
+            teacher=value,
+            random_init=named.get(RANDOM_INIT, _NO_SCORE)["value"],
+            interval=None if low is None or high is None else (low, high),
+            reason=None if value is not None else _reason(result),
         )
 
 
-def _lookup(values: Any, path: tuple[str, ...]) -> Any:
-    for key in path:
-        values = values.get(key) if isinstance(values, Mapping) else None
-    return values
-
-
-def _number(values: Any, path: tuple[str, ...]) -> float | None:
-    found = _lookup(values, path)
-    return float(found) if isinstance(found, int | float) else None
-
-
-def _interval(values: Any, path: tuple[str, ...]) -> tuple[float, float] | None:
-    found = _lookup(values, path)
-    return (found[0], found[1]) if isinstance(found, list) and len(found) == 2 else None
+_NO_SCORE: Mapping[str, Any] = {"value": None, "low": None, "high": None}
 
 
 def _reason(result: Mapping[str, Any]) -> str:
-    found = result.get("reason") or _lookup(result, (TEACHER, "reason"))
+    found = result.get("reason") or result.get(TEACHER, {}).get("reason")
     return str(found) if found else "no number in the result file"
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -21,42 +22,47 @@ def class_map(results: Results) -> Picture:
     run = results.runs[0]
     if TEACHER not in run.class_map:
         return words(NAME, f"No map of the classes: {run.class_map['reason']}.")
-    scores = run.class_map[TEACHER]
-    if not scores["linkage"]:
-        return words(NAME, f"No map of the classes: {_why_none(scores)}.")
+    about = run.class_map[TEACHER]
+    if not about["linkage"]:
+        return words(NAME, f"No map of the classes: {_why_none(about)}.")
     classes = labels(run.class_map["classes"])
     superclasses = labels(list(dict.fromkeys(run.class_map["superclass_of"] or ())))
+    number = _number(results, about)
     return picture(
         _draw(run.class_map, classes, superclasses),
         name=NAME,
         caption=(
             f"The classes by the mean of {run.name}'s [CLS] features on {run.class_map['split']}. "
             "Left: PCA and t-SNE of the means, whose axes have no meaning. Right: average-linkage "
-            f"clustering of their cosine distances; {_number(scores)}.{_left_out(scores)}"
+            f"clustering of their cosine distances; {number}.{_left_out(about)}"
             f"{classes.note}{superclasses.note}"
         ),
         alternative=(
             f"Scatter plot and dendrogram of {len(_placed(run.class_map))} classes; "
-            f"{_number(scores)}. In the dendrogram's order: {', '.join(_order(run.class_map))}."
+            f"{number}. In the dendrogram's order: {', '.join(_order(run.class_map))}."
         ),
     )
 
 
-def _why_none(scores: dict[str, Any]) -> str:
-    if scores["left_out"]:
+def _why_none(about: dict[str, Any]) -> str:
+    if about["left_out"]:
         return "fewer than two classes have a mean feature that is not zero"
     return "the data set has one"
 
 
-def _number(scores: dict[str, Any]) -> str:
+def _number(results: Results, about: dict[str, Any]) -> str:
     """The correlation with its interval, in words."""
-    if scores["spearman"] is None:
-        return f"no number ({scores['spearman_reason']})"
-    interval = scores["spearman_interval"]
-    bounds = f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else ""
+    scores = results.scores
+    of_run = scores[(scores["run"] == results.runs[0].name) & (scores["model"] == TEACHER)]
+    found = of_run[of_run["evaluation"] == "class_map"].set_index("metric")
+    spearman = found.loc["spearman"]
+    if pd.isna(spearman["value"]):
+        return f"no number ({about['spearman_reason']})"
+    low, high = spearman["low"], spearman["high"]
+    bounds = "" if pd.isna(low) else f" [{low:.2f}, {high:.2f}]"
     return (
-        f"Spearman correlation of the distances with the superclasses {scores['spearman']:.2f}"
-        f"{bounds} (at most {scores['spearman_highest']:.2f})"
+        f"Spearman correlation of the distances with the superclasses {spearman['value']:.2f}"
+        f"{bounds} (at most {found.loc['spearman_highest', 'value']:.2f})"
     )
 
 
