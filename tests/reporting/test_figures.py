@@ -108,7 +108,11 @@ def test_a_few_images_are_ranked_without_words_for_the_rows(one_run: Results) ->
 
 def _with_class_map(results: Results, scores: dict[str, Any], **changes: Any) -> Results:
     run = results.runs[0]
-    changed = {**run.class_map, **changes, "teacher": {**run.class_map["teacher"], **scores}}
+    changed = {
+        **run.details["class_map"],
+        **changes,
+        "teacher": {**run.details["class_map"]["teacher"], **scores},
+    }
     rows = tuple(
         row | {"value": None, "low": None, "high": None}
         if row["metric"] == "spearman" and scores.get("spearman_reason")
@@ -302,7 +306,10 @@ def test_images_without_masks_are_shown_with_their_attention_alone(one_run: Resu
     (run,) = one_run.runs
     scored = {"mask", "teacher_masks", "teacher_jaccard"}
     maps = {key: value[:0] if key in scored else value for key, value in run.maps.items()}
-    attention = {**run.attention, "teacher": {"scores": {}, "reason": "no test image has a mask"}}
+    attention = {
+        **run.details["attention"],
+        "teacher": {"scores": {}, "reason": "no test image has a mask"},
+    }
     unmasked = replace(one_run, runs=(replace(run, maps=maps, attention=attention),))
     with house_style():
         picture = attention_maps(unmasked)
@@ -323,7 +330,7 @@ def test_names_of_any_letters_are_literal_in_every_figure(one_run: Results) -> N
         "class_name": of_images[: len(run.maps["class_name"])],
         "ranked_class_name": of_images[: len(run.maps["ranked_class_name"])],
     }
-    classes = {**run.class_map, "classes": names, "superclass_of": ["_猫", "$A$"] * 5}
+    classes = {**run.details["class_map"], "classes": names, "superclass_of": ["_猫", "$A$"] * 5}
     odd = replace(
         one_run,
         dataset={**one_run.dataset, "classes": names},
@@ -336,7 +343,7 @@ def test_names_of_any_letters_are_literal_in_every_figure(one_run: Results) -> N
 
 
 def test_a_class_that_was_left_out_is_named_below_the_map(one_run: Results) -> None:
-    scores = one_run.runs[0].class_map["teacher"]
+    scores = one_run.runs[0].details["class_map"]["teacher"]
     without = {
         "left_out": {"9": "the mean of its features is zero"},
         "linkage": [[0, 1, 0.1, 2], *([i, 7 + i, 0.1 * i, i + 1] for i in range(2, 9))],

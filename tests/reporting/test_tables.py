@@ -276,7 +276,7 @@ def test_top5_is_named_after_what_it_is_or_left_out(
     one_run: Results, classes: int, headline: int, heading: str | None
 ) -> None:
     run = one_run.runs[0]
-    run = replace(run, knn={**run.knn, "headline": headline})
+    run = replace(run, knn={**run.details["knn"], "headline": headline})
     dataset = {**one_run.dataset, "classes": [str(i) for i in range(classes)]}
     results = replace(one_run, runs=(run,), dataset=dataset)
     shown = [name for name in ACCURACY.table(results).header() if "top-" in name]

@@ -15,6 +15,8 @@ class Stage:
     """Whether it is computed once for all runs."""
     per_dataset: bool = False
     """Whether it is executed once for each data set."""
+    scores: bool = False
+    """Whether it is an evaluation: it writes results/runs/RUN/NAME.json with rows of scores."""
 
 
 _MEASURING = {
@@ -38,22 +40,27 @@ _MEASURING = {
     "knn": Stage(
         text="classify the test images by their nearest training features",
         reads=("prepare", "features"),
+        scores=True,
     ),
     "linear": Stage(
         text="train a linear classifier on the frozen features",
         reads=("prepare", "features"),
+        scores=True,
     ),
     "linear_paper": Stage(
         text="train linear classifiers on new random crops in each epoch",
         reads=("prepare", "export", "features"),
+        scores=True,
     ),
     "low_shot": Stage(
         text="classify with the labels of few training images",
         reads=("prepare", "features"),
+        scores=True,
     ),
     "attention": Stage(
         text="score the [CLS] attention as a segmentation of the object",
         reads=("prepare", "export"),
+        scores=True,
     ),
     "card": Stage(
         text="describe the exported teacher in a README.md beside it",
@@ -62,14 +69,17 @@ _MEASURING = {
     "class_map": Stage(
         text="arrange the classes by their mean features",
         reads=("prepare", "features"),
+        scores=True,
     ),
     "finetune": Stage(
         text="train the whole teacher on labels, and the same network from scratch",
         reads=("prepare", "export"),
+        scores=True,
     ),
     "robustness": Stage(
         text="classify corrupted test images by their nearest clean neighbours",
         reads=("prepare", "export", "features"),
+        scores=True,
     ),
     "baselines": Stage(
         text="score what needs no training: raw pixels, centre box, Otsu's threshold",
@@ -88,6 +98,8 @@ STAGES = {
 """The stages by name, in an order in which they can be executed."""
 PER_RUN = tuple(name for name, stage in STAGES.items() if not stage.shared)
 """The stages that are executed once for each run."""
+EVALUATIONS = tuple(name for name, stage in STAGES.items() if stage.scores)
+"""The stages whose scores the report joins."""
 SHARED = tuple(name for name, stage in _MEASURING.items() if stage.shared)
 """The stages that all runs share, without the report."""
 PER_DATASET = tuple(name for name, stage in STAGES.items() if stage.per_dataset)

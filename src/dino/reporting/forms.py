@@ -237,7 +237,7 @@ def read_result(path: Path) -> dict[str, Any]:
     """
     content = read_json(path)
     nothing = isinstance(content, dict) and content.get("reason") is not None
-    return _checked(path, content, Result if nothing else FORMS[path.stem])
+    return _checked(path, content, Result if nothing else FORMS.get(path.stem, Result))
 
 
 def read_record(path: Path) -> dict[str, Any]:

@@ -51,7 +51,7 @@ class Ours:
     @property
     def finetuned_on_part(self) -> bool:
         """Whether fine-tuning saw fewer labelled images than there are."""
-        images = self.results.runs[0].finetune.get("train_images", 0)
+        images = self.results.runs[0].details["finetune"].get("train_images", 0)
         return bool(images < self.results.dataset["counts"]["train"])
 
     def architecture_beside(self, architecture: str) -> str:
@@ -99,14 +99,14 @@ class Ours:
 
     def _scores(self, group: Group, score: str) -> dict[int, float]:
         """By seed, of the runs in which it was measured."""
-        runs = [run for run in group.runs if self._comparable(run.attention, score)]
+        runs = [run for run in group.runs if self._comparable(run.details["attention"], score)]
         values = {run.seed: self.summary["runs"][run.name].get(score) for run in runs}
         return {seed: value for seed, value in values.items() if value is not None}
 
     def _of_random_init(self, architecture: str, score: str) -> Measured | None:
         random_init = self.summary["baselines"]["random_init"]["by_architecture"]
         runs = [run for run in self.results.runs if run.architecture == architecture]
-        if not runs or not self._comparable(runs[0].attention, score):
+        if not runs or not self._comparable(runs[0].details["attention"], score):
             return None
         scores = random_init[architecture]
         if scores.get(score) is None:

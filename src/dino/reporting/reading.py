@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dino.core.errors import DinoError
 from dino.core.paths import MODELS, Project
-from dino.core.stages import PER_RUN, SHARED
+from dino.core.stages import EVALUATIONS, PER_RUN, SHARED
 from dino.reporting.forms import read_record, read_result
 from dino.reporting.results import Results, RunResults
 
@@ -19,16 +19,6 @@ if TYPE_CHECKING:
     from dino.core.configuration.parameters import Parameters, Run
 
 
-_FILES = (
-    "knn",
-    "linear",
-    "linear_paper",
-    "low_shot",
-    "attention",
-    "class_map",
-    "finetune",
-    "robustness",
-)
 _BESIDE_RAW_PIXELS = ("knn", "linear", "low_shot", "class_map", "robustness")
 LOGGED = (
     "epoch",
@@ -77,9 +67,9 @@ def read_results(project: Project, parameters: "Parameters") -> Results:
 
 def _read_run(project: Project, run: "Run", raw_pixels: dict[str, Any]) -> RunResults:
     paths = project.run(run.name)
-    files = {stage: read_result(paths.result(stage)) for stage in _FILES}
+    files = {stage: read_result(paths.result(stage)) for stage in EVALUATIONS}
     rows = tuple(
-        {"evaluation": stage, **row} for stage in _FILES for row in files[stage].pop("scores")
+        {"evaluation": stage, **row} for stage in EVALUATIONS for row in files[stage].pop("scores")
     )
     for file in files.values():
         if file["reason"] is None:
@@ -91,7 +81,7 @@ def _read_run(project: Project, run: "Run", raw_pixels: dict[str, Any]) -> RunRe
         variant=run.variant,
         seed=run.seed,
         log=_read_log(paths.training_log),
-        **files,
+        details=files,
         maps=_read_maps(paths.attention_maps),
         rows=rows,
         weights=_weights(read_record(paths.provenance("pretrain"))),

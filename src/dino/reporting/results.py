@@ -1,5 +1,6 @@
 """Everything that the evaluations measured, as read from the result files."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,14 +22,8 @@ class RunResults:
     seed: int
     log: pd.DataFrame
     """pretrain.csv; without a row where the teacher was not trained here."""
-    knn: dict[str, Any]
-    linear: dict[str, Any]
-    linear_paper: dict[str, Any]
-    low_shot: dict[str, Any]
-    attention: dict[str, Any]
-    class_map: dict[str, Any]
-    finetune: dict[str, Any]
-    robustness: dict[str, Any]
+    details: Mapping[str, dict[str, Any]]
+    """By evaluation: what stands in its result file besides the scores."""
     maps: dict[str, NDArray[Any]]
     """attention_maps.npz."""
     rows: tuple[dict[str, Any], ...] = ()
@@ -171,12 +166,12 @@ class Results:
 
     def reason(self, stage: str) -> str | None:
         """Why `stage` measured nothing in any run; None where it did in some."""
-        reasons = [getattr(run, stage).get("reason") for run in self.runs]
+        reasons = [run.details[stage].get("reason") for run in self.runs]
         return None if None in reasons else str(reasons[0])
 
     def measured(self, stage: str) -> dict[str, Any]:
         """What `stage` measured of the first run that it measured anything of."""
-        found = (getattr(run, stage) for run in self.runs)
+        found = (run.details[stage] for run in self.runs)
         first: dict[str, Any] = next(result for result in found if "reason" not in result)
         return first
 
@@ -186,7 +181,7 @@ class Results:
 
         A dash where none was measured.
         """
-        return str(self.runs[0].knn.get("headline", "\N{EN DASH}"))
+        return str(self.runs[0].details["knn"].get("headline", "\N{EN DASH}"))
 
     @property
     def no_accuracies(self) -> str | None:

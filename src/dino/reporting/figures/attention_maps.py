@@ -30,7 +30,9 @@ def attention_maps(results: Results) -> Picture:
     init, is bright all over. Images without masks are shown without.
     """
     without = {
-        run.name: run.attention[TEACHER]["reason"] for run in results.runs if not _has_maps(run)
+        run.name: run.details["attention"][TEACHER]["reason"]
+        for run in results.runs
+        if not _has_maps(run)
     }
     reasons = "; ".join(f"{name}: {reason}" for name, reason in without.items())
     shown = next((run for run in results.runs if _has_maps(run)), None)
@@ -71,7 +73,7 @@ def _has_masks(run: RunResults) -> bool:
 
 def _of_masks(run: RunResults) -> str:
     if not _has_masks(run):
-        return f"Without masks: {run.attention[TEACHER]['reason']}."
+        return f"Without masks: {run.details['attention'][TEACHER]['reason']}."
     return (
         "Orange: the mask of the best head, whose map is framed, over the image and the ground "
         "truth, with its Jaccard index."
@@ -79,8 +81,8 @@ def _of_masks(run: RunResults) -> str:
 
 
 def _jaccard(run: RunResults) -> str:
-    mass = run.attention["headline"].partition("@")[2]
-    scores = run.attention[TEACHER]["scores"].get(f"paper@{mass}")
+    mass = run.details["attention"]["headline"].partition("@")[2]
+    scores = run.details["attention"][TEACHER]["scores"].get(f"paper@{mass}")
     if scores is None:
         return "not measured"
     low, high = scores["interval"] or (None, None)

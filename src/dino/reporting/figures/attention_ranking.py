@@ -23,9 +23,9 @@ def attention_ranking(results: Results) -> Picture:
     shown = next((run for run in results.runs if len(run.maps["ranked_image"])), None)
     if shown is None:
         return words(NAME, f"No attention masks to rank: {_why_none(results)}.")
-    maps, images = shown.maps, shown.attention["protocol"]["images"]
+    maps, images = shown.maps, shown.details["attention"]["protocol"]["images"]
     scores = maps["ranked_jaccard"]
-    mass = shown.attention["headline"].partition("@")[2]
+    mass = shown.details["attention"]["headline"].partition("@")[2]
     classes = class_labels(results, maps["ranked_class_name"])
     return picture(
         _draw(maps, classes.drawn),
@@ -44,7 +44,7 @@ def attention_ranking(results: Results) -> Picture:
 
 
 def _why_none(results: Results) -> str:
-    reasons = [run.attention[TEACHER]["reason"] for run in results.runs]
+    reasons = [run.details["attention"][TEACHER]["reason"] for run in results.runs]
     known = dict.fromkeys(reason for reason in reasons if reason)
     return "; ".join(known) or "the paper's protocol is not among attention.protocols"
 

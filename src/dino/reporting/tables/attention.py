@@ -26,7 +26,7 @@ def _caption(results: Results) -> str:
 
 def protocol_sentence(results: Results) -> str:
     """What all protocols of the attention masks share, in words."""
-    protocol = results.runs[0].attention["protocol"]
+    protocol = results.runs[0].details["attention"]["protocol"]
     return (
         f"{protocol['images']} images of {protocol['split']} at {protocol['image_size_px']} px; "
         f"truth: {protocol['masks'] or 'none'}, scored as {protocol['objects']}; void pixels: "
@@ -45,7 +45,7 @@ def _only(results: Results, scores: pd.DataFrame) -> pd.DataFrame:
 def _mask(results: Results, _: pd.DataFrame, own: pd.DataFrame) -> dict[str, Any]:
     """The best single head by the paper's protocol, and why there is no number."""
     protocol, mass, model = own.iloc[0][["protocol", "mass", "model"]]
-    runs = [run.attention for run in results.runs if run.name in set(own["run"])]
+    runs = [run.details["attention"] for run in results.runs if run.name in set(own["run"])]
     if not runs:
         return {"note": results.baselines[model].get("reason")}
     heads = [a[model]["scores"].get(f"{protocol}@{mass}", {}).get("per_head", []) for a in runs]
@@ -58,7 +58,7 @@ def _mask(results: Results, _: pd.DataFrame, own: pd.DataFrame) -> dict[str, Any
 
 def _why_none(results: Results) -> str | None:
     """Why no masks were scored."""
-    reasons = [run.attention[TEACHER]["reason"] for run in results.runs]
+    reasons = [run.details["attention"][TEACHER]["reason"] for run in results.runs]
     return next(filter(None, reasons), None)
 
 

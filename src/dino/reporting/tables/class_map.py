@@ -34,7 +34,7 @@ def _reasons(results: Results) -> dict[str, str]:
         f"{run.name}, {model}": reason
         for run in results.runs
         for model in MODELS
-        if (reason := run.class_map.get(model, {}).get("spearman_reason"))
+        if (reason := run.details["class_map"].get(model, {}).get("spearman_reason"))
     }
 
 

@@ -135,7 +135,7 @@ def caption_of(comparison: Comparison, ours: Ours) -> str:
     )
     if any(row.variant == RANDOM_INIT for row in comparison.published):
         sentences.append("Random weights of several seeds: the mean of their intervals.")
-    images = ours.results.runs[0].finetune.get("train_images")
+    images = ours.results.runs[0].details["finetune"].get("train_images")
     if images and any(row.score == "finetune_top1" for row in comparison.published):
         sentences.append(f"Fine-tuning of ours: on {images} labelled images.")
     if any(row.score == "linear_paper_top1" for row in comparison.published):

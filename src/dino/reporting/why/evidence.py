@@ -59,6 +59,7 @@ class Evidence:
         named = (values.get("pretrain") or {}).get("dataset")
         return str(named or next(iter(values["datasets"])))
 
+    @cached_property
     def scores(self) -> pd.DataFrame:
         """The long table of all scores, as the report wrote it."""
         path = self.folder / "scores.csv"
