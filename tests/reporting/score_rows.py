@@ -173,7 +173,7 @@ def unmeasured(run: RunResults, reason: str, *evaluations: str) -> RunResults:
     """`run` with `reason` in place of what `evaluations` measured."""
     rows = tuple(score for score in run.rows if score["evaluation"] not in evaluations)
     reasons: dict[str, Any] = {name: {"reason": reason} for name in evaluations}
-    return replace(run, rows=rows, **reasons)
+    return replace(run, rows=rows, details={**run.details, **reasons})
 
 
 def with_rows(rows: Iterable[Row], evaluation: str, scores: Iterable[Row]) -> tuple[Row, ...]:

@@ -29,7 +29,7 @@ from dino.reporting.figures.training_curves import (
     training_curves,
 )
 from dino.reporting.picture import Picture, house_style
-from dino.reporting.results import Results
+from dino.reporting.results import Results, RunResults
 from dino.reporting.summary import summarise
 
 
@@ -106,20 +106,21 @@ def test_a_few_images_are_ranked_without_words_for_the_rows(one_run: Results) ->
         assert attention_ranking(replace(one_run, runs=(replace(run, maps=maps),))).png
 
 
+def _with(run: RunResults, stage: str, details: dict[str, Any], **more: Any) -> RunResults:
+    return replace(run, details={**run.details, stage: details}, **more)
+
+
 def _with_class_map(results: Results, scores: dict[str, Any], **changes: Any) -> Results:
     run = results.runs[0]
-    changed = {
-        **run.details["class_map"],
-        **changes,
-        "teacher": {**run.details["class_map"]["teacher"], **scores},
-    }
+    old = run.details["class_map"]
+    changed = {**old, **changes, "teacher": {**old["teacher"], **scores}}
     rows = tuple(
         row | {"value": None, "low": None, "high": None}
         if row["metric"] == "spearman" and scores.get("spearman_reason")
         else row
         for row in run.rows
     )
-    return replace(results, runs=(replace(run, class_map=changed, rows=rows),))
+    return replace(results, runs=(_with(run, "class_map", changed, rows=rows),))
 
 
 def test_classes_without_superclasses_have_one_colour_and_no_number(one_run: Results) -> None:
@@ -306,11 +307,9 @@ def test_images_without_masks_are_shown_with_their_attention_alone(one_run: Resu
     (run,) = one_run.runs
     scored = {"mask", "teacher_masks", "teacher_jaccard"}
     maps = {key: value[:0] if key in scored else value for key, value in run.maps.items()}
-    attention = {
-        **run.details["attention"],
-        "teacher": {"scores": {}, "reason": "no test image has a mask"},
-    }
-    unmasked = replace(one_run, runs=(replace(run, maps=maps, attention=attention),))
+    nothing = {"scores": {}, "reason": "no test image has a mask"}
+    attention = {**run.details["attention"], "teacher": nothing}
+    unmasked = replace(one_run, runs=(_with(run, "attention", attention, maps=maps),))
     with house_style():
         picture = attention_maps(unmasked)
     assert not picture.is_words
@@ -334,7 +333,7 @@ def test_names_of_any_letters_are_literal_in_every_figure(one_run: Results) -> N
     odd = replace(
         one_run,
         dataset={**one_run.dataset, "classes": names},
-        runs=(replace(run, class_map=classes, maps=maps),),
+        runs=(_with(run, "class_map", classes, maps=maps),),
     )
     with house_style():
         pictures = [attention_maps(odd), attention_ranking(odd), class_map(odd)]

@@ -239,7 +239,8 @@ def test_attention_is_compared_for_teachers_that_were_given_alone(one_run: Resul
 
 def test_attention_by_another_protocol_is_not_shown(one_run: Results) -> None:
     (run,) = one_run.runs
-    other = replace(run, attention={**run.attention, "headline": "mean_of_heads@0.6"})
+    attention = {**run.details["attention"], "headline": "mean_of_heads@0.6"}
+    other = replace(run, details={**run.details, "attention": attention})
     table = _tables(replace(one_run, runs=(other,)))["paper_attention"]
     assert table.frame["ours"].isna().all()
 

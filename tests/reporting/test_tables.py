@@ -259,7 +259,7 @@ def _without(results: Results, stage: str, reason: str) -> Results:
     runs = tuple(
         replace(
             run,
-            **{stage: {"reason": reason}},
+            details={**run.details, stage: {"reason": reason}},
             rows=tuple(row for row in run.rows if row["evaluation"] != stage),
         )
         for run in results.runs
@@ -276,7 +276,8 @@ def test_top5_is_named_after_what_it_is_or_left_out(
     one_run: Results, classes: int, headline: int, heading: str | None
 ) -> None:
     run = one_run.runs[0]
-    run = replace(run, knn={**run.details["knn"], "headline": headline})
+    knn = {**run.details["knn"], "headline": headline}
+    run = replace(run, details={**run.details, "knn": knn})
     dataset = {**one_run.dataset, "classes": [str(i) for i in range(classes)]}
     results = replace(one_run, runs=(run,), dataset=dataset)
     shown = [name for name in ACCURACY.table(results).header() if "top-" in name]

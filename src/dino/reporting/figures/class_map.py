@@ -20,26 +20,27 @@ NAME = "class_map"
 def class_map(results: Results) -> Picture:
     """The classes of the first run, in the colours of their superclasses."""
     run = results.runs[0]
-    if TEACHER not in run.details["class_map"]:
-        return words(NAME, f"No map of the classes: {run.details['class_map']['reason']}.")
-    about = run.details["class_map"][TEACHER]
+    found = run.details[NAME]
+    if TEACHER not in found:
+        return words(NAME, f"No map of the classes: {found['reason']}.")
+    about = found[TEACHER]
     if not about["linkage"]:
         return words(NAME, f"No map of the classes: {_why_none(about)}.")
-    classes = labels(run.details["class_map"]["classes"])
-    superclasses = labels(list(dict.fromkeys(run.details["class_map"]["superclass_of"] or ())))
+    classes = labels(found["classes"])
+    superclasses = labels(list(dict.fromkeys(found["superclass_of"] or ())))
     number = _number(results, about)
     return picture(
-        _draw(run.details["class_map"], classes, superclasses),
+        _draw(found, classes, superclasses),
         name=NAME,
         caption=(
-            f"The classes by the mean of {run.name}'s [CLS] features on {run.details['class_map']['split']}. "
+            f"The classes by the mean of {run.name}'s [CLS] features on {found['split']}. "
             "Left: PCA and t-SNE of the means, whose axes have no meaning. Right: average-linkage "
             f"clustering of their cosine distances; {number}.{_left_out(about)}"
             f"{classes.note}{superclasses.note}"
         ),
         alternative=(
-            f"Scatter plot and dendrogram of {len(_placed(run.details['class_map']))} classes; "
-            f"{number}. In the dendrogram's order: {', '.join(_order(run.details['class_map']))}."
+            f"Scatter plot and dendrogram of {len(_placed(found))} classes; "
+            f"{number}. In the dendrogram's order: {', '.join(_order(found))}."
         ),
     )
 
