@@ -19,7 +19,7 @@ from dino.reporting.table import NOT_MEASURED
 def test_the_first_seed_of_each_architecture_is_shown(results: Results) -> None:
     runs = explorer(results).data["runs"]
     assert [run["name"] for run in runs] == ["vit_micro_7-dino-s0", "vit_nano_7-dino-s0"]
-    assert runs[0]["models"] == ["DINO teacher", "Random init"]
+    assert runs[0]["models"] == ["Teacher", "Random init"]
 
 
 def test_no_more_than_four_runs_are_shown(tmp_path: Path, projects: Callable[..., Project]) -> None:

@@ -40,6 +40,9 @@ PROVENANCE: dict[str, Any] = {"runs": {}}
 OUTPUTS = {
     "summary.json",
     "provenance.json",
+    "metrics.json",
+    "scores.csv",
+    "scores.parquet",
     "report.html",
     *(
         f"tables/{table}.{kind}"
@@ -225,7 +228,7 @@ def test_the_page_shows_where_results_came_from_but_no_times_and_hosts(html: str
 
 def test_the_headline_is_made_of_the_numbers(html: str) -> None:
     assert (
-        "vit_micro_7 (mean of 2 seeds): DINO k-NN top-1 77.50 %, 8.00 points above random init, "
+        "vit_micro_7 (mean of 2 seeds): teacher k-NN top-1 77.50 %, 8.00 points above random init, "
         "7.10 points below raw pixels; linear top-1 78.50 %, 8.00 points above random init, "
         "7.10 points below raw pixels."
     ) in html
@@ -289,7 +292,7 @@ def test_given_weights_are_not_said_to_be_trained(one_run: Results) -> None:
     assert "Training curves: No training to show." in text
     for table in tables:
         if not table.name.startswith("paper_"):
-            assert "DINO, " not in table.csv() and "DINO teacher" not in table.csv()
+            assert "teacher, " not in table.csv()
 
 
 def _edit(project: Project, name: str, key: str, value: object) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dino.reporting.figures.attention_maps import COLOURS
-from dino.reporting.kinds import GIVEN, RANDOM_INIT
+from dino.reporting.kinds import RANDOM_INIT
 from dino.reporting.results import Results, RunResults
 
 MOST_RUNS = 4
@@ -95,7 +95,7 @@ def _run(run: RunResults, images: int) -> dict[str, Any]:
     return {
         "name": run.name,
         "models": [
-            f"{run.kind} teacher" if run.trained else GIVEN.capitalize(),
+            run.kind.capitalize(),
             RANDOM_INIT.capitalize(),
         ],
         "heads": maps["explorer_teacher_attention"].shape[1],

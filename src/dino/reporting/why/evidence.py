@@ -12,8 +12,8 @@ import pandas as pd
 from dino.core.artifacts import read_json
 from dino.core.errors import DinoError
 from dino.core.paths import Project
-from dino.core.yaml_file import read_yaml
 from dino.core.stages import PER_RUN, STAGES, ancestors
+from dino.core.yaml_file import read_yaml
 from dino.reporting.rows import long_table
 
 Record = dict[str, Any]
