@@ -302,6 +302,11 @@ def _edit(project: Project, name: str, key: str, value: object) -> None:
     write_json(path, read_json(path) | {key: value})
 
 
+def _by_seven_neighbours(project: Project) -> list[dict[str, Any]]:
+    rows = read_json(project.run("vit_micro_7-dino-s0").result("knn"))["scores"]
+    return [row | {"setting": row["setting"].replace("k=20", "k=7")} for row in rows]
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -310,8 +315,8 @@ def _edit(project: Project, name: str, key: str, value: object) -> None:
         (lambda p: p.run("vit_micro_7-dino-s0").attention_maps.write_bytes(b"PK"), "damaged"),
         (lambda p: p.run("vit_micro_7-dino-s0").result("knn").unlink(), r"knn\.json: not found"),
         (
-            lambda p: _edit(p, "knn", "headline", 7),
-            r"knn\.json: teacher\.val\.7: this key is missing",
+            lambda p: _edit(p, "knn", "scores", _by_seven_neighbours(p)),
+            r"raw pixels have no knn_top1 by split=test, k=7, which vit_micro_7-dino-s0 has",
         ),
         (lambda p: _edit(p, "knn", "headline", None), r"knn\.json: headline: input should be"),
         (lambda p: _edit(p, "knn", "teacher", []), r"knn\.json: teacher: input should be"),
@@ -326,9 +331,9 @@ def _edit(project: Project, name: str, key: str, value: object) -> None:
         (
             lambda p: write_json(
                 p.results / "baselines.json",
-                {**read_json(p.results / "baselines.json"), "raw_pixels": {}},
+                {**read_json(p.results / "baselines.json"), "scores": []},
             ),
-            r"raw_pixels\.knn: this key is missing, and vit_micro_7-dino-s0 has its knn",
+            r"raw pixels have no knn_top1 by split=test, k=20, which vit_micro_7-dino-s0 has",
         ),
         (
             lambda p: p.run("vit_micro_7-dino-s0").training_log.write_text("epoch,loss\n1,2\n"),

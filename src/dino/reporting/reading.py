@@ -1,6 +1,7 @@
 """Reading of everything that the evaluations wrote."""
 
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
@@ -10,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dino.core.errors import DinoError
-from dino.core.paths import MODELS, Project
+from dino.core.paths import RANDOM_INIT, RAW_PIXELS, Project
 from dino.core.stages import EVALUATIONS, PER_RUN, SHARED
 from dino.reporting.forms import read_record, read_result
 from dino.reporting.results import Results, RunResults
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from dino.core.configuration.parameters import Parameters, Run
 
 
-_BESIDE_RAW_PIXELS = ("knn", "linear", "low_shot", "class_map", "robustness")
+_OF_RAW_PIXELS = ("knn", "linear", "low_shot", "class_map", "robustness")
 LOGGED = (
     "epoch",
     "loss",
@@ -59,13 +60,11 @@ def read_results(project: Project, parameters: "Parameters") -> Results:
     return Results(
         dataset=read_result(project.data(parameters.trained_on) / "dataset.json"),
         baselines=baselines,
-        runs=tuple(
-            _read_run(project, run, baselines["raw_pixels"]) for run in parameters.all_runs()
-        ),
+        runs=tuple(_read_run(project, run, baselines) for run in parameters.all_runs()),
     )
 
 
-def _read_run(project: Project, run: "Run", raw_pixels: dict[str, Any]) -> RunResults:
+def _read_run(project: Project, run: "Run", baselines: dict[str, Any]) -> RunResults:
     paths = project.run(run.name)
     files = {stage: read_result(paths.result(stage)) for stage in EVALUATIONS}
     rows = tuple(
@@ -74,7 +73,7 @@ def _read_run(project: Project, run: "Run", raw_pixels: dict[str, Any]) -> RunRe
     for file in files.values():
         if file["reason"] is None:
             del file["reason"]
-    _ensure_comparable(project, run.name, files, raw_pixels)
+    _ensure_comparable(project, run.name, rows, baselines)
     return RunResults(
         name=run.name,
         architecture=run.architecture,
@@ -89,29 +88,21 @@ def _read_run(project: Project, run: "Run", raw_pixels: dict[str, Any]) -> RunRe
 
 
 def _ensure_comparable(
-    project: Project, run: str, files: dict[str, dict[str, Any]], raw_pixels: dict[str, Any]
+    project: Project, run: str, rows: Iterable[dict[str, Any]], baselines: dict[str, Any]
 ) -> None:
     """Raise `DinoError` unless raw pixels were scored in the ways that the run was."""
-    baselines = project.results / "baselines.json"
-    measured = [stage for stage in _BESIDE_RAW_PIXELS if "reason" not in files[stage]]
-    for stage in measured:
-        if stage not in raw_pixels:
+    scored = {_asked(row) for row in baselines["scores"] if row["model"] == RAW_PIXELS}
+    for row in rows:
+        beside = row["key"] and row["model"] == RANDOM_INIT and row["evaluation"] in _OF_RAW_PIXELS
+        if beside and _asked(row) not in scored:
             raise DinoError(
-                f"{baselines}: raw_pixels.{stage}: this key is missing, and {run} has its "
-                f"{stage}; run `dino baselines`"
+                f"{project.results / 'baselines.json'}: raw pixels have no {row['key']} by "
+                f"{row['setting']}, which {run} has; run `dino baselines`"
             )
-    if "knn" not in measured:
-        return
-    headline = str(files["knn"]["headline"])
-    found = {model: (project.run(run).result("knn"), files["knn"][model]) for model in MODELS}
-    found["raw_pixels.knn"] = (baselines, raw_pixels["knn"])
-    for name, (path, accuracies) in found.items():
-        for split in ("val", "test"):
-            if headline not in accuracies[split]:
-                raise DinoError(
-                    f"{path}: {name}.{split}.{headline}: this key is missing, and {run} has the "
-                    f"headline {headline}; run `snakemake`"
-                )
+
+
+def _asked(row: dict[str, Any]) -> tuple[str, ...]:
+    return (row["evaluation"], row["setting"], row["key"])
 
 
 def _weights(pretrain: dict[str, Any]) -> dict[str, Any] | None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from dino.core.paths import Project
+from dino.core.paths import RAW_PIXELS, Project
 from dino.core.provenance import Stopwatch, plain
 from dino.core.score import Score
 from dino.data.dataset import PreparedDataset
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 SCORED_AS = ("knn", "linear", "low_shot", "attention", "class_map", "robustness")
 """The evaluations that baselines are scored by."""
-RAW_PIXELS = "raw_pixels"
 Found = tuple[list[Score], Any]
 """The scores of one evaluation, and what stands beside them."""
 
