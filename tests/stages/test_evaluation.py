@@ -107,8 +107,9 @@ def test_the_record_names_what_was_used_beside_the_stages_own_section(project: P
         evaluation = Evaluation(project, PARAMETERS, RUN, stage)
         uses = tuple(sections - {stage})
         evaluation.network(TEACHER)
-        evaluation.save({"score": 1}, uses=uses)
+        evaluation.save([], {"answer": 1}, uses=uses)
         record = read_json(project.run(RUN.name).provenance(stage))
         assert set(record["parameters"]) == sections
         assert set(record["models"]) == {TEACHER}
-        assert read_json(project.run(RUN.name).result(stage)) == {"score": 1}
+        expected = {"reason": None, "scores": [], "answer": 1}
+        assert read_json(project.run(RUN.name).result(stage)) == expected

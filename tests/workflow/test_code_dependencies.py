@@ -15,9 +15,11 @@ ROOT = Path(__file__).parents[2]
 def code() -> dict[str, set[str]]:
     """The source files that dvc.yaml declares for each stage."""
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    # what is done for each data set stands below `do`
+    definitions = {stage: entry.get("do", entry) for stage, entry in stages.items()}
     return {
         stage: {path for path in definition["deps"] if path.startswith("src/")}
-        for stage, definition in stages.items()
+        for stage, definition in definitions.items()
     }
 
 
