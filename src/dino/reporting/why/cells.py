@@ -118,9 +118,12 @@ def _in_pivot(
     """The origin of a cell, looked up among the scores by what the table says of its columns."""
     pivot = PIVOTS[cells.name]
     scores = pivot.scores(evidence.scores, evidence.given)
-    own = scores[scores["features"] == row["features"]]
+    own = scores[scores["features"] == row.get("features")]
     for name in pivot.by:
-        own = own[own[name] == row[name]]
+        own = own[own[name] == row.get(name)]
+    if own.empty:
+        raise DinoError(f"{stands}: no scores of it in {evidence.folder / 'scores.csv'}; the table "
+                        "is older than they are, and `dino report` writes it anew")  # fmt: skip
     text = row[column] or "not measured"
     about = pivot.columns.get(base_of(column).removesuffix("_sd"))
     rows = own if about is None else about.rows(own)

@@ -180,11 +180,15 @@ def _stated(evidence: Evidence, rows: pd.DataFrame) -> Iterable[tuple[str, float
         if not path.is_file():
             yield f"{path}: not kept here", None
             continue
+        content = read_json(path)
+        if "scores" not in content:
+            yield f"{path}", None  # from before results had rows of scores
+            continue
         wanted = {name: row[name] for name in _ROW}
         number = next(
             (
                 score["value"]
-                for score in read_json(path).get("scores", ())
+                for score in content["scores"]
                 if {name: score[name] for name in _ROW} == wanted
                 and score.get("evaluation", row["evaluation"]) == row["evaluation"]
             ),
