@@ -29,6 +29,7 @@ GOES = {
     f"work/{RUN}/other/step_000000001-0.pth": "interrupted training with other parameters",
     f"work/kept/pretrain@tiny-dino-7/links/artifacts/{OLD}/checkpoint.pth": "outputs of a run",
     f"work/jobs/pretrain-{OLD}/0123/result.json": "SLURM job of a run",
+    "data/old/dataset.json": "data set that params.yaml does not have",
     "work/downloads/images.zip": "download",
     "work/prepare/digits/0123/part-00000.arrow": "interrupted preparation",
     "work/records/finished/params.yaml": "where records/finished was computed",
