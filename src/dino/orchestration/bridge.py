@@ -270,7 +270,7 @@ class Bridge:
 
 
 def _known_to_dvc(steps: list[Step]) -> list[Step]:
-    """Those of `steps` whose parameters all stand in params.yaml: DVC knows no defaults."""
+    """The steps whose parameters all stand in params.yaml, since DVC knows no defaults."""
     absent = sorted({key for step in steps for key in step.absent})
     if absent:
         print(

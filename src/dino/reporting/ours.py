@@ -9,11 +9,11 @@ from dino.reporting.results import Group, Results
 from dino.reporting.summary import DECIMALS
 
 PAPER_PROTOCOL = "paper@0.6"
-"""Of the attention masks: the best head for each object, 60 % of the mass."""
+"""The paper's protocol of attention masks: the best head for each object, 60 % of the mass."""
 
 IMAGENET_TRAIN, IMAGENET_TEST = 1_281_167, 50_000
 UNREADABLE = 100
-"""Training images that a copy may lack, or that are put into quarantine, at most."""
+"""The largest number of training images that a copy may lack or that quarantine may hold."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,7 @@ class Ours:
         return bool(images < self.results.dataset["counts"]["train"])
 
     def architecture_beside(self, architecture: str) -> str:
-        """That of ours which stands beside the paper's: the same, else the first."""
+        """Our architecture that stands beside the paper's: the same one, else the first."""
         architectures = self.results.architectures
         return architecture if architecture in architectures else architectures[0]
 

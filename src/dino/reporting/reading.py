@@ -51,7 +51,7 @@ ARRAYS = (
     "explorer_reason",
     "explorer_image",
 )
-"""Those of attention_maps.npz that every run has."""
+"""The arrays of attention_maps.npz that every run has."""
 
 
 def read_results(project: Project, parameters: "Parameters") -> Results:

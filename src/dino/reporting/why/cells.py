@@ -147,7 +147,7 @@ def _in_pivot(
 
 
 def origin_of_whole(evidence: Evidence, path: Path) -> Origin:
-    """Of a figure or a table with all that it shows: the whole matrix."""
+    """The origin of a whole figure or table: of everything that it shows."""
     return Origin(
         name=path.stem,
         places=(str(path),),
