@@ -11,6 +11,7 @@ An image has the mean of its objects, the result is the mean over images.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -166,6 +167,17 @@ def attention_scores(
             )
         )
     return scores
+
+
+def attention_details(result: AttentionResult) -> dict[str, Any]:
+    """What `result` holds besides its scores: the heads, and reasons."""
+    return {
+        "reason": result.reason,
+        "heads": {
+            name: {"head": score.head, "per_head": score.per_head, "reason": score.reason}
+            for name, score in result.scores.items()
+        },
+    }
 
 
 def _score(

@@ -6,7 +6,8 @@ a stated grouping of the classes into superclasses, 0 within one and 1 between t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -120,6 +121,15 @@ def class_map_scores(model: str, result: ClassMapResult, config: ClassMapConfig)
             unit="",
         ),
     ]
+
+
+def class_map_details(result: ClassMapResult) -> dict[str, Any]:
+    """What `result` holds besides its scores: distances, clustering and coordinates."""
+    return {
+        field.name: getattr(result, field.name)
+        for field in fields(result)
+        if field.name not in ("spearman", "spearman_highest", "spearman_interval", "images")
+    }
 
 
 def _by_class(

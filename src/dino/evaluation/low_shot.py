@@ -71,7 +71,7 @@ def low_shot_scores(model: str, result: LowShotResult, images: int) -> list[Scor
     """The accuracies on `images` test images: their mean over the draws, and that of each draw."""
     scores = []
     for share in result.shares:
-        labels = f"{100 * share.fraction:g}%"
+        labels = labels_of(share.fraction)
         key = f"low_shot_{100 * share.fraction:g}_top1".replace(".", "_", 1)
         of_share = setting(labels=labels)
         scores += [
@@ -106,6 +106,18 @@ def low_shot_scores(model: str, result: LowShotResult, images: int) -> list[Scor
             for number, draw in enumerate(share.draws)
         ]
     return scores
+
+
+def drawn_counts(result: LowShotResult) -> dict[str, list[int]]:
+    """The number of training images of each draw, by the share of the labels."""
+    return {
+        labels_of(share.fraction): [draw.images for draw in share.draws] for share in result.shares
+    }
+
+
+def labels_of(fraction: float) -> str:
+    """A share of the labels, as the settings of scores have it: 1%."""
+    return f"{100 * fraction:g}%"
 
 
 def _share(splits: LabelledSplits, fraction: float, config: LowShotConfig) -> LowShotShare:

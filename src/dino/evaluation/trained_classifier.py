@@ -1,7 +1,8 @@
 """The scores of a classifier after its last epoch, and after the one that was best on val."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
 
 from dino.core.score import Score, bounds, setting
 
@@ -46,3 +47,10 @@ def trained_classifier_scores(
                 )
             )
     return scores
+
+
+def trained_classifier_details(result: "LinearResult | FinetuneResult") -> dict[str, Any]:
+    """What `result` holds besides its scores: the curve, what was chosen, and the two epochs."""
+    details = {field.name: getattr(result, field.name) for field in fields(result)}
+    last, best_on_val = details.pop("last"), details.pop("best_on_val")
+    return {**details, "epochs": {"last": last.epoch, "best_on_val": best_on_val.epoch}}

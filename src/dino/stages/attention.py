@@ -8,7 +8,13 @@ from dino.core.artifacts import replacing, write_text
 from dino.core.configuration.attention import protocol_key
 from dino.core.paths import MODELS, RANDOM_INIT, TEACHER, Project
 from dino.core.score import Score
-from dino.evaluation.attention import attention, attention_protocol, attention_scores, image_table
+from dino.evaluation.attention import (
+    attention,
+    attention_details,
+    attention_protocol,
+    attention_scores,
+    image_table,
+)
 from dino.evaluation.attention_examples import attention_examples, ranked_examples
 from dino.evaluation.attention_explorer import attention_explorer
 from dino.evaluation.masked_images import scored_images
@@ -43,5 +49,5 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
     details: dict[str, Any] = {"headline": config.headline, "protocol": protocol}
     for model, found in results.items():
         scores += attention_scores(model, found, protocol.images, config)
-        details[model] = {"scores": found.scores, "reason": found.reason}
+        details[model] = attention_details(found)
     evaluation.save(scores, details)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from dino.core.configuration.class_map import superclass_of
 from dino.core.paths import MODELS, Project
 from dino.core.score import Score
-from dino.evaluation.class_map import class_map, class_map_scores
+from dino.evaluation.class_map import class_map, class_map_details, class_map_scores
 from dino.stages.evaluation import Evaluation
 
 if TYPE_CHECKING:
@@ -26,5 +26,5 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
         features = evaluation.features(model).last_cls_token.numpy()
         found = class_map(features, evaluation.manifest, classes, config)
         scores += class_map_scores(model, found, config)
-        details[model] = found
+        details[model] = class_map_details(found)
     evaluation.save(scores, details)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, get_args
 from dino.core.paths import MODELS, RANDOM_INIT, TEACHER, Project
 from dino.data.dataset import Split
 from dino.evaluation.finetune import finetune, training_images
-from dino.evaluation.trained_classifier import trained_classifier_scores
+from dino.evaluation.trained_classifier import trained_classifier_details, trained_classifier_scores
 from dino.features.teacher import load_trainable_backbone
 from dino.stages.evaluation import Evaluation
 
@@ -33,7 +33,7 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
         {
             "train_images": len(training_images(dataset, config)),
             "epochs": config.epochs,
-            **results,
+            **{model: trained_classifier_details(results[model]) for model in MODELS},
         },
         precision=config.precision,
     )

@@ -1,6 +1,6 @@
 """knn: classify the images of val and test by their nearest training features."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dino.core.paths import MODELS, Project
 from dino.core.score import Score
@@ -17,11 +17,9 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
     evaluation = Evaluation(project, parameters, run, "knn")
     config = parameters.knn
     scores: list[Score] = []
-    details: dict[str, Any] = {"headline": config.headline, "temperature": config.temperature}
     for model in MODELS:
         features = evaluation.features(model).last_cls_token
         splits = labelled_splits(features, evaluation.manifest, evaluation.classes)
         found = knn(splits, config)
         scores += knn_scores(model, found, splits, config)
-        details[model] = found
-    evaluation.save(scores, details)
+    evaluation.save(scores, {"headline": config.headline, "temperature": config.temperature})

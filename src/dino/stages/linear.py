@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from dino.core.paths import MODELS, Project
 from dino.core.score import Score
 from dino.evaluation.linear import classifier_input, linear
-from dino.evaluation.trained_classifier import trained_classifier_scores
+from dino.evaluation.trained_classifier import trained_classifier_details, trained_classifier_scores
 from dino.features.labelled_splits import labelled_splits
 from dino.stages.evaluation import Evaluation
 
@@ -25,5 +25,5 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
         splits = labelled_splits(inputs, evaluation.manifest, evaluation.classes)
         found = linear(splits, config)
         scores += trained_classifier_scores("linear", model, found, splits.images)
-        details[model] = found
+        details[model] = trained_classifier_details(found)
     evaluation.save(scores, details)

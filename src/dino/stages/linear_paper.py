@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from dino.core.paths import TEACHER, Project
 from dino.evaluation.linear import classifier_input
 from dino.evaluation.linear_paper import linear_paper
-from dino.evaluation.trained_classifier import trained_classifier_scores
+from dino.evaluation.trained_classifier import trained_classifier_details, trained_classifier_scores
 from dino.features.labelled_splits import labelled_splits
 from dino.features.teacher import load_backbone
 from dino.stages.evaluation import Evaluation
@@ -25,7 +25,7 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
     result = linear_paper(backbone, dataset, splits, config, parameters.features)
     evaluation.save(
         trained_classifier_scores("linear_paper", TEACHER, result, splits.images),
-        {"epochs": config.epochs, TEACHER: result},
+        {"epochs": config.epochs, TEACHER: trained_classifier_details(result)},
         uses=("features",),
         precision=parameters.features.precision,
     )

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from dino.core.paths import MODELS, Project
 from dino.core.score import Score
-from dino.evaluation.low_shot import low_shot, low_shot_scores
+from dino.evaluation.low_shot import drawn_counts, low_shot, low_shot_scores
 from dino.features.labelled_splits import labelled_splits
 from dino.stages.evaluation import Evaluation
 
@@ -23,5 +23,5 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
         splits = labelled_splits(features, evaluation.manifest, evaluation.classes)
         found = low_shot(splits, config)
         scores += low_shot_scores(model, found, splits.images["test"])
-        details[model] = found
+        details["drawn"] = drawn_counts(found)
     evaluation.save(scores, details)

@@ -29,7 +29,6 @@ def execute(project: Project, parameters: "Parameters", run: "Run") -> None:
             "neighbours": config.neighbours,
             "temperature": config.temperature,
             "strengths": STRENGTHS,
-            **results,
         },
         uses=("features",),
         precision=parameters.features.precision,
