@@ -10,18 +10,7 @@ import pandas as pd
 import pytest
 from explorer_arrays import explorer_arrays
 from provenance_record import record
-from result_files import (
-    IMAGE_SIZE_PX,
-    NO_ATTENTION,
-    attention,
-    class_arrangement,
-    class_map,
-    finetune,
-    knn,
-    linear,
-    low_shot,
-    robustness,
-)
+from result_files import IMAGE_SIZE_PX, NO_ATTENTION, attention, class_map
 from score_rows import (
     baseline_rows,
     finetune_rows,
@@ -73,21 +62,14 @@ def write_project(
             "image_size_px": [28, 28],
         },
     )
-    raw_pixels = {
-        "knn": knn(84.6),
-        "linear": linear(85.6),
-        "low_shot": low_shot(70),
-        "class_map": class_arrangement(0.5),
-        "robustness": robustness(60.0),
-    }
     write_json(
         project.results / "baselines.json",
         {
             "reason": None,
             "scores": baseline_rows(labelled),
-            "raw_pixels": raw_pixels if labelled else {"reason": NO_LABELS["reason"]},
-            "centre_box": {"jaccard": 51.238, "interval": [50.5, 52.0], "area_share": 0.5},
-            "otsu": {"jaccard": 80.0, "interval": [79.0, 81.0]},
+            "raw_pixels": {} if labelled else {"reason": NO_LABELS["reason"]},
+            "centre_box": {"area_share": 0.5, "reason": None},
+            "otsu": {"reason": None},
         },
     )
     for stage in SHARED:
@@ -176,8 +158,6 @@ def _write_run(paths: Any, score: float, without_attention: bool) -> None:
             "scores": [*knn_rows("teacher", score), *knn_rows("random_init", score - 8)],
             "headline": 20,
             "temperature": 0.07,
-            "teacher": knn(score),
-            "random_init": knn(score - 8),
         },
     )
     write_json(
@@ -186,8 +166,6 @@ def _write_run(paths: Any, score: float, without_attention: bool) -> None:
             "reason": None,
             "scores": [*linear_rows("teacher", score + 1), *linear_rows("random_init", score - 7)],
             "epochs": 3,
-            "teacher": linear(score + 1),
-            "random_init": linear(score - 7),
         },
     )
     write_json(
@@ -196,7 +174,6 @@ def _write_run(paths: Any, score: float, without_attention: bool) -> None:
             "reason": None,
             "scores": linear_rows("teacher", score + 2, "linear_paper"),
             "epochs": 3,
-            "teacher": linear(score + 2),
         },
     )
     write_json(
@@ -207,8 +184,7 @@ def _write_run(paths: Any, score: float, without_attention: bool) -> None:
                 *low_shot_rows("teacher", score - 10),
                 *low_shot_rows("random_init", score - 20),
             ],
-            "teacher": low_shot(score - 10),
-            "random_init": low_shot(score - 20),
+            "drawn": {"1%": [10] * 5, "10%": [100] * 5},
         },
     )
     write_json(paths.result("attention"), attention(without_attention))
@@ -223,8 +199,6 @@ def _write_run(paths: Any, score: float, without_attention: bool) -> None:
             ],
             "epochs": 3,
             "train_images": 500,
-            "teacher": finetune(score + 2, layer_decay=0.65),
-            "random_init": finetune(score - 20, layer_decay=1.0),
         },
     )
     write_json(
@@ -237,8 +211,6 @@ def _write_run(paths: Any, score: float, without_attention: bool) -> None:
             ],
             "images": 400,
             "neighbours": 20,
-            "teacher": robustness(score - 20),
-            "random_init": robustness(score - 30),
         },
     )
     paths.artifacts.mkdir(parents=True)

@@ -1,7 +1,8 @@
 """Baselines without training: raw pixels, a centred box, Otsu's threshold."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -118,6 +119,12 @@ def mask_scores(model: str, result: CentreBoxResult | OtsuResult, images: int) -
             **bounds(result.interval),
         )
     ]
+
+
+def mask_details(result: CentreBoxResult | OtsuResult) -> dict[str, Any]:
+    """What `result` holds besides its score: the reason of none, and of a box its area."""
+    details = asdict(result)
+    return {name: details[name] for name in details if name not in ("jaccard", "interval")}
 
 
 def _jaccards(

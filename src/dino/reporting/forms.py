@@ -11,7 +11,6 @@ from dino.core.errors import DinoError
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Count = Annotated[int, Field(strict=True, ge=0)]
-Interval = Annotated[list[Number], Field(min_length=2, max_length=2)] | None
 
 
 class Row(TypedDict):
@@ -47,62 +46,12 @@ class Dataset(TypedDict):
     mask_kind: NotRequired[str | None]
 
 
-class Top1(TypedDict):
-    top1: Number
-    top1_interval: NotRequired[Interval]
-
-
-class Neighbours(Top1):
-    top5: Number
-    top5_interval: NotRequired[Interval]
-
-
-class Knn(TypedDict):
-    val: dict[str, Neighbours]
-    test: dict[str, Neighbours]
-
-
-class TestTop1(TypedDict):
-    test_top1: Number
-    test_top1_interval: NotRequired[Interval]
-
-
-class TestTop5(TestTop1):
-    test_top5: Number
-    test_top5_interval: NotRequired[Interval]
-
-
-class Linear(TypedDict):
-    last: TestTop5
-    best_on_val: TestTop1
-
-
-class Draw(TypedDict):
-    images: Count
-
-
-class Share(TestTop1):
-    fraction: Number
-    deviation: Number | None
-    draws: Annotated[list[Draw], Field(min_length=1)]
-
-
-class LowShot(TypedDict):
-    shares: list[Share]
-
-
-class Masks(TypedDict):
-    jaccard: Number | None
-    interval: Interval
-    reason: NotRequired[str | None]
-
-
-class Heads(Masks):
+class Head(TypedDict):
     per_head: list[Number]
 
 
 class Attention(TypedDict):
-    scores: dict[str, Heads]
+    heads: dict[str, Head]
     reason: str | None
 
 
@@ -122,43 +71,15 @@ class ClassMap(TypedDict):
     linkage: list[list[Number]]
     coordinates: list[list[Number] | None] | None
     coordinates_reason: str | None
-    spearman: Number | None
-    spearman_highest: Number | None
-    spearman_interval: Interval
     spearman_reason: str | None
-
-
-class Finetune(TypedDict):
-    layer_decay: Number
-    last: TestTop1
-    best_on_val: TestTop1
-
-
-class Robustness(TypedDict):
-    clean: Top1
-    corruptions: dict[str, dict[str, Top1]]
-    mean: Top1
-    relative_drop: Number | None
 
 
 class KnnFile(Result):
     headline: Count
-    teacher: Knn
-    random_init: Knn
-
-
-class LinearFile(Result):
-    teacher: Linear
-    random_init: Linear
-
-
-class LinearPaperFile(Result):
-    teacher: Linear
 
 
 class LowShotFile(Result):
-    teacher: LowShot
-    random_init: LowShot
+    drawn: dict[str, list[Count]]
 
 
 class AttentionFile(Result):
@@ -179,31 +100,23 @@ class ClassMapFile(Result):
 class FinetuneFile(Result):
     epochs: Count
     train_images: Count
-    teacher: Finetune
-    random_init: Finetune
 
 
 class RobustnessFile(Result):
     images: Count
     neighbours: Count
-    teacher: Robustness
-    random_init: Robustness
 
 
-class RawPixels(TypedDict):
-    knn: NotRequired[Knn]
-    linear: NotRequired[Linear]
-    low_shot: NotRequired[LowShot]
-    class_map: NotRequired[ClassMap]
-    robustness: NotRequired[Robustness]
+class Baseline(TypedDict):
+    reason: NotRequired[str | None]
 
 
 class BaselinesFile(TypedDict):
     reason: str | None
     scores: list[BaselineRow]
-    raw_pixels: RawPixels
-    centre_box: Masks
-    otsu: Masks
+    raw_pixels: Baseline
+    centre_box: Baseline
+    otsu: Baseline
 
 
 class Record(TypedDict):
@@ -219,19 +132,20 @@ FORMS: dict[str, Any] = {
     "dataset": Dataset,
     "baselines": BaselinesFile,
     "knn": KnnFile,
-    "linear": LinearFile,
-    "linear_paper": LinearPaperFile,
     "low_shot": LowShotFile,
     "attention": AttentionFile,
     "class_map": ClassMapFile,
     "finetune": FinetuneFile,
     "robustness": RobustnessFile,
 }
-"""By the file's name; keys that are not named here may stand beside them."""
+"""By the file's name: the details that the report shows beside the rows of scores.
+
+Other keys may stand beside them, and a file that is not named here has rows alone.
+"""
 
 
 def read_result(path: Path) -> dict[str, Any]:
-    """A file of FORMS, or one that says why nothing was measured and holds no scores.
+    """A result file: rows of scores and, of FORMS, details; or the reason why there are none.
 
     Raises `DinoError` that names the file and the key which is not what it should be.
     """

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from dino.core.paths import TEACHER
+from dino.core.score import setting
 from dino.reporting.kinds import RANDOM_INIT, random_init_is
 from dino.reporting.labels import Labels, labels
 from dino.reporting.picture import ORANGE, WIDTH_IN, Picture, picture, words
@@ -82,12 +83,13 @@ def _of_masks(run: RunResults) -> str:
 
 def _jaccard(run: RunResults) -> str:
     mass = run.details["attention"]["headline"].partition("@")[2]
-    scores = run.details["attention"][TEACHER]["scores"].get(f"paper@{mass}")
-    if scores is None:
+    by_paper = setting(protocol="paper", mass=mass)
+    asked = [r for r in run.rows if (r["model"], r["setting"]) == (TEACHER, by_paper)]
+    if not asked or asked[0]["value"] is None:
         return "not measured"
-    low, high = scores["interval"] or (None, None)
+    low, high = asked[0]["low"], asked[0]["high"]
     interval = "" if low is None else f" [{low:.2f}, {high:.2f}]"
-    return f"{scores['jaccard']:.2f} %{interval}"
+    return f"{asked[0]['value']:.2f} %{interval}"
 
 
 def _draw(run: RunResults, classes: Labels) -> Figure:

@@ -48,7 +48,7 @@ def _mask(results: Results, _: pd.DataFrame, own: pd.DataFrame) -> dict[str, Any
     runs = [run.details["attention"] for run in results.runs if run.name in set(own["run"])]
     if not runs:
         return {"note": results.baselines[model].get("reason")}
-    heads = [a[model]["scores"].get(f"{protocol}@{mass}", {}).get("per_head", []) for a in runs]
+    heads = [a[model]["heads"].get(f"{protocol}@{mass}", {}).get("per_head", []) for a in runs]
     best = [max(per_head) for per_head in heads if per_head]
     return {
         "best_single_head": round(fmean(best), DECIMALS) if protocol == "paper" and best else None,

@@ -4,7 +4,6 @@ from typing import Any
 
 import pandas as pd
 
-from dino.core.paths import TEACHER
 from dino.core.score import DEVIATION
 from dino.reporting.results import Results
 from dino.reporting.tables.pivot import Column, Pivot
@@ -23,10 +22,9 @@ def _share(results: Results, _: pd.DataFrame, own: pd.DataFrame) -> dict[str, An
     """How many images the share of the labels is, and how often they were drawn."""
     (labels,) = own["labels"].unique()
     # the images drawn do not depend on the features
-    shares = results.measured("low_shot")[TEACHER]["shares"]
-    images = {f"{100 * s['fraction']:g}%": s["draws"][0]["images"] for s in shares}
+    images = results.measured("low_shot")["drawn"][labels][0]
     draws = own[own["metric"] == DEVIATION]["n"].iloc[0]
-    return {"images": str(images[labels]), "draws": str(draws)}
+    return {"images": str(images), "draws": str(draws)}
 
 
 def _where(metric: str) -> dict[str, str]:
