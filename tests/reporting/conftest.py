@@ -199,6 +199,8 @@ def _write_run(paths: Any, score: float, without_attention: bool) -> None:
             ],
             "epochs": 3,
             "train_images": 500,
+            "teacher": {"layer_decay": 0.65},
+            "random_init": {"layer_decay": 1.0},
         },
     )
     write_json(

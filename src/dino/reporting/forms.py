@@ -97,9 +97,15 @@ class ClassMapFile(Result):
     random_init: ClassMap
 
 
+class Finetuned(TypedDict):
+    layer_decay: Number
+
+
 class FinetuneFile(Result):
     epochs: Count
     train_images: Count
+    teacher: Finetuned
+    random_init: Finetuned
 
 
 class RobustnessFile(Result):

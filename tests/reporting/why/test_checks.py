@@ -122,7 +122,7 @@ def test_a_record_is_explained_without_its_artifacts(project: Project) -> None:
         ),
         (f"accuracy:{RUN}", "expected a column too"),
         ("results/tables/accurate.csv:1:knn_top1", "results/tables/accurate.csv: no such file"),
-        (f"results/runs/{RUN}/knn.json:teacher.test.21.top1", "no 21 of teacher.test.21.top1"),
+        (f"results/runs/{RUN}/attention.json:teacher.heads.7", "no 7 of teacher.heads.7"),
         ("records/none:x", "expected one of records/ (none)"),
         ("/etc/hostname", "expected a path below"),
     ],
