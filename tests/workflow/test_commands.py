@@ -125,12 +125,12 @@ def test_lock_can_be_checked_without_the_data(computed: Workplace, tmp_path: Pat
 
 
 def test_metrics_and_plots_are_compared_with_the_last_commit(computed: Workplace) -> None:
-    summary = computed.root / "results" / "summary.json"
-    values = json.loads(summary.read_text())
-    values["runs"]["tiny-dino-s0"]["knn_top1"] += 1
-    summary.write_text(json.dumps(values))
+    metrics = computed.root / "results" / "metrics.json"
+    values = json.loads(metrics.read_text())
+    values["tiny-dino-s0"]["knn_top1"] += 1
+    metrics.write_text(json.dumps(values))
     difference = json.loads(computed("dvc", "metrics", "diff", "--json"))
-    assert difference["results/summary.json"]["runs.tiny-dino-s0.knn_top1"]["diff"] == 1
+    assert difference["results/metrics.json"]["tiny-dino-s0.knn_top1"]["diff"] == 1
 
 
 def test_figures_are_compared_with_the_last_commit_on_a_page_that_needs_no_network(
