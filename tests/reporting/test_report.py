@@ -319,10 +319,10 @@ def _by_seven_neighbours(project: Project) -> list[dict[str, Any]]:
             r"raw pixels have no knn_top1 by split=test, k=7, which vit_micro_7-dino-s0 has",
         ),
         (lambda p: _edit(p, "knn", "headline", None), r"knn\.json: headline: input should be"),
-        (lambda p: _edit(p, "knn", "teacher", []), r"knn\.json: teacher: input should be"),
+        (lambda p: _edit(p, "knn", "scores", [{}]), r"knn\.json: scores\.0\.model: field"),
         (
             lambda p: _edit(p, "attention", "teacher", {}),
-            r"attention\.json: teacher\.scores: field",
+            r"attention\.json: teacher\.heads: field",
         ),
         (
             lambda p: write_json(p.run("vit_micro_7-dino-s0").result("linear"), [1]),

@@ -10,6 +10,8 @@ from dino.core.configuration.parameters import Parameters
 from dino.core.configuration.section import parse
 from dino.core.errors import DataError
 from dino.core.paths import MODELS, TEACHER, Project
+from dino.core.provenance import plain
+from dino.core.score import Score
 from dino.data.dataset import DESCRIPTION, PreparedDataset
 from dino.data.preparation import prepare
 from dino.data.sources.digits import digits
@@ -17,6 +19,7 @@ from dino.features.feature_set import FeatureSet
 from dino.features.teacher import save_backbone
 from dino.model.backbone import build_backbone
 from dino.stages import baselines, knn, linear, linear_paper, low_shot
+from dino.stages.baselines import SCORED_AS
 from dino.stages.evaluation import Evaluation
 
 PARAMETERS = parse(
@@ -78,7 +81,8 @@ def unlabelled(project: Project) -> Project:
 def test_teacher_and_random_init_are_scored(stage: str, project: Project) -> None:
     STAGES[stage].execute(project, PARAMETERS, RUN)
     result = read_json(project.run(RUN.name).result(stage))
-    assert set(MODELS) < set(result)
+    assert {row["model"] for row in result["scores"]} == set(MODELS)
+    assert all(row["low"] <= row["value"] <= row["high"] for row in result["scores"] if row["low"])
     provenance = read_json(project.run(RUN.name).provenance(stage))
     assert provenance["models"] == dict.fromkeys(MODELS, "ab" * 32)
 
@@ -87,14 +91,20 @@ def test_without_labels_raw_pixels_have_a_reason_and_masks_a_score(unlabelled: P
     baselines.execute(unlabelled, PARAMETERS)
     result = read_json(unlabelled.results / "baselines.json")
     assert result["raw_pixels"] == {"reason": "the data set has no labels"}
-    assert result["otsu"]["jaccard"] > 0
+    assert {row["model"] for row in result["scores"]} == {"centre_box", "otsu"}
+    assert all(row["value"] > 0 for row in result["scores"])
 
 
 def test_raw_pixels_are_classified_with_few_labels_too(project: Project) -> None:
     baselines.execute(project, PARAMETERS)
-    raw_pixels = read_json(project.results / "baselines.json")["raw_pixels"]
-    assert set(raw_pixels) == {"knn", "linear", "low_shot", "class_map", "robustness"}
-    assert raw_pixels["knn"]["leave_one_out"]["3"]["top1"] > 50
+    rows = read_json(project.results / "baselines.json")["scores"]
+    of_pixels = [row for row in rows if row["model"] == "raw_pixels"]
+    assert {row["evaluation"] for row in of_pixels} == set(SCORED_AS) - {"attention"}
+    (left_out,) = (
+        row for row in of_pixels if (row["setting"], row["metric"]) == ("split=train, k=3", "top1")
+    )
+    assert left_out["value"] > 50
+    assert left_out["n"] == 80
 
 
 def test_features_of_another_teacher_are_refused(project: Project) -> None:
@@ -107,9 +117,10 @@ def test_the_record_names_what_was_used_beside_the_stages_own_section(project: P
         evaluation = Evaluation(project, PARAMETERS, RUN, stage)
         uses = tuple(sections - {stage})
         evaluation.network(TEACHER)
-        evaluation.save([], {"answer": 1}, uses=uses)
+        score = Score(model=TEACHER, metric="top1", value=None)
+        evaluation.save([score], {"epochs": 3}, uses=uses)
         record = read_json(project.run(RUN.name).provenance(stage))
         assert set(record["parameters"]) == sections
         assert set(record["models"]) == {TEACHER}
-        expected = {"reason": None, "scores": [], "answer": 1}
-        assert read_json(project.run(RUN.name).result(stage)) == expected
+        result = read_json(project.run(RUN.name).result(stage))
+        assert result == {"reason": None, "scores": [plain(score)], "epochs": 3}
