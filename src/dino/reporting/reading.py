@@ -58,6 +58,7 @@ def read_results(project: Project, parameters: "Parameters") -> Results:
     """The results of all runs and of the baselines; raises `DinoError` when one is missing."""
     baselines = read_result(project.results / "baselines.json")
     return Results(
+        dataset_name=parameters.trained_on,
         dataset=read_result(project.data(parameters.trained_on) / "dataset.json"),
         baselines=baselines,
         runs=tuple(_read_run(project, run, baselines) for run in parameters.all_runs()),

@@ -75,7 +75,10 @@ class Group:
 class Results:
     """All runs of the matrix, in the order of params.yaml, and what they are compared with."""
 
+    dataset_name: str
+    """That of the data set which everything was measured on, as params.yaml has it."""
     dataset: dict[str, Any]
+    """Its dataset.json."""
     baselines: dict[str, Any]
     runs: tuple[RunResults, ...]
 
@@ -94,7 +97,7 @@ class Results:
             for row in run.rows
         ]
         rows = [*of_runs, *self.baselines["scores"]]
-        return long_table({"dataset": self.dataset["source"], **row} for row in rows)
+        return long_table({"dataset": self.dataset_name, **row} for row in rows)
 
     @property
     def architectures(self) -> tuple[str, ...]:

@@ -104,7 +104,7 @@ def test_a_record_is_explained_without_its_artifacts(project: Project) -> None:
         assert "knn_top1 = 78.0 [77.0, 79.0]" in text.splitlines()[0]
         assert f"records/first/runs/{RUN}/knn.json: not kept here" in text
         assert "not kept with the record" in text
-        assert "parameters, as records/first/params.yaml still has them" in text
+        assert "parameters; records/first/params.yaml was kept with the results" in text
         assert f"dino pretrain --run {RUN}" in text
 
 

@@ -177,7 +177,10 @@ def _parameters(evidence: Evidence, origin: Origin, steps: Mapping[Step, Record]
                 f"{k} {_text(old)} -> {_text(new)}": None for k, (old, new) in differences.items()
             }
     file = evidence.parameters
-    lines = [f"parameters, as {file} still has them" if not changed else "parameters"]
+    still = f"parameters, as {file} still has them"
+    if not evidence.of_this_project:
+        still = f"parameters; {file} was kept with the results"
+    lines = ["parameters" if changed else still]
     if changed:
         lines.insert(0, f"{file} has changed since: {'; '.join(changed)}")
     for name, values in by_name.items():
