@@ -69,6 +69,8 @@ def test_a_score_leads_to_its_file_and_everything_that_it_was_made_from(project:
         ("results/baselines.json", "baselines.json"),
         ("results/summary.json", "summary.json"),
         ("results/provenance.json", "provenance.json"),
+        ("results/scores.csv", "scores.csv"),
+        ("results/tables", "tables"),
         (RUN, f"run {RUN}"),
         ("parameters:knn.headline:value", "knn.headline = 20"),
     ],

@@ -12,6 +12,11 @@ from dino.reporting.why.evidence import Evidence, stage_of, value_at
 from dino.reporting.why.origin import Origin, Source, origin_of_key, sources_of_run
 
 RECORDS = "records"
+OF_ALL = (
+    *("report.html", "provenance.json", "metrics.json", "scores.csv", "scores.parquet"),
+    *("tables", "figures", "figures_svg"),
+)
+"""Files and folders of the report that everything is in."""
 
 
 def find(project: Project, asked: str) -> tuple[Evidence, Origin]:
@@ -118,7 +123,7 @@ def _file(evidence: Evidence, parts: tuple[str, ...], inside: str) -> Origin:
                 return _in_file(path, Source(stage=stage, run=run), inside)
         case (*_, _) if name in SHARED:
             return _in_file(path, Source(stage=name), inside)
-        case ("report.html" | "provenance.json" | "tables" | "figures" | "figures_svg",):
+        case (whole,) if whole in OF_ALL:
             everything = [source for run in evidence.runs for source in sources_of_run(run)]
             sources = (*everything, Source(stage="baselines"))
             return Origin(name=path.name, places=(str(path),), sources=sources)
