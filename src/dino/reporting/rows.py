@@ -7,8 +7,6 @@ import pandas as pd
 
 from dino.core.score import setting_values
 
-ROW = ("model", "setting", "metric", "value", "low", "high", "n", "unit", "key")
-"""A row of a result file (see `dino.core.score`)."""
 COLUMNS = (
     "dataset",
     "run",
