@@ -24,7 +24,7 @@ from sklearn.datasets import load_digits
 from dino.core.artifacts import write_json
 from dino.core.configuration.parameters import NEED_LABELS, read_parameters
 from dino.core.paths import Project
-from dino.core.stages import PER_RUN, SHARED
+from dino.core.stages import EVALUATIONS, PER_RUN, SHARED
 from dino.reporting.reading import read_results
 from dino.reporting.results import Results
 
@@ -80,6 +80,10 @@ def write_project(
         _write_run(
             project.run(f"{architecture}-dino-s{seed}"), score, architecture in without_attention
         )
+        for stage in EVALUATIONS:
+            path = project.run(f"{architecture}-dino-s{seed}").result(stage)
+            if not path.exists():
+                write_json(path, {"reason": "it has no numbers in these tests", "scores": []})
         if not labelled:
             for stage in NEED_LABELS:
                 write_json(project.run(f"{architecture}-dino-s{seed}").result(stage), NO_LABELS)

@@ -219,9 +219,14 @@ def test_markdown_has_equal_cells_in_every_line() -> None:
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines[:5]} == {3}
 
 
-@pytest.mark.parametrize("which", range(18))
-def test_latex_is_balanced_escaped_and_as_wide_as_it_says(results: Results, which: int) -> None:
-    table = all_tables(results, summarise(results), _Outer())[which]
+def test_latex_is_balanced_escaped_and_as_wide_as_it_says(results: Results) -> None:
+    tables = [t for t in all_tables(results, summarise(results), _Outer()) if t.absent is None]
+    assert len(tables) >= 18
+    for table in tables:
+        _check_latex(table)
+
+
+def _check_latex(table: Table) -> None:
     text = table.latex()
     for environment in ("table", "tabular"):
         assert text.count(f"\\begin{{{environment}}}") == text.count(f"\\end{{{environment}}}") == 1

@@ -18,6 +18,7 @@ import yaml
 
 from dino.core import stages
 from dino.core.configuration.pretrain import CropsConfig
+from dino.core.configuration.whole_file import whole_text
 from dino.data.crops import MultiCrop
 
 ROOT = Path(__file__).parents[2]
@@ -219,7 +220,10 @@ def _compile() -> None:
 
 
 def fresh_clone(root: Path, parameters: dict[str, Any] = PARAMETERS) -> Workplace:
-    """The project at `root` with small parameters; nothing was computed yet."""
+    """The project at `root` with small parameters; nothing was computed yet.
+
+    What `parameters` leaves out has its default.
+    """
     _compile()
     for name in SOURCES:
         source, copy = ROOT / name, root / name
@@ -228,7 +232,9 @@ def fresh_clone(root: Path, parameters: dict[str, Any] = PARAMETERS) -> Workplac
             shutil.copytree(source, copy, ignore=GENERATED)
         else:
             shutil.copy(source, copy)
-    (root / "params.yaml").write_text(yaml.safe_dump(parameters, sort_keys=False))
+    # every value, as `dino preset` writes it: DVC knows no defaults
+    whole = whole_text(yaml.safe_dump(parameters, sort_keys=False), "params.yaml")
+    (root / "params.yaml").write_text(whole)
     project = Workplace(root)
     project("git", "init", "--quiet")
     project.commit("sources")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from explained import said
 
-from dino.core.artifacts import sha256_of_file, write_json, write_text
+from dino.core.artifacts import read_json, sha256_of_file, write_json, write_text
 from dino.core.configuration.parameters import read_parameters
 from dino.core.paths import Project
 from dino.core.stages import PER_RUN
@@ -95,9 +95,12 @@ def test_a_table_alone_names_its_rows_and_columns(project: Project) -> None:
 
 
 def test_every_cell_of_every_table_is_explained(project: Project) -> None:
-    for path in sorted((project.results / "tables").glob("*.csv")):
-        columns, first = path.read_text().splitlines()[:2]
-        assert first
+    paths = sorted((project.results / "tables").glob("*.csv"))
+    assert len(paths) >= 18
+    for path in paths:
+        columns, *rows = path.read_text().splitlines()
+        if not rows:
+            continue  # nothing of it is measured in these tests
         for column in columns.split(","):
             text = said(project, f"{path.stem}:1:{column}")
             measured = path.stem != PARAMETERS and not column.startswith(("paper", "reference"))
@@ -138,7 +141,7 @@ def test_a_score_is_named_after_the_stage_that_alone_moves_it(project: Project) 
     before = summarise(read_results(project, parameters))["runs"][RUN]
     for stage in PER_RUN:
         path = project.run(RUN).result(stage)
-        if not path.is_file():
+        if not path.is_file() or not read_json(path)["scores"]:
             continue
         text = path.read_text()
         write_json(path, _halved(json.loads(text)))
