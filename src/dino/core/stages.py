@@ -81,6 +81,11 @@ _MEASURING = {
         reads=("prepare", "export", "features"),
         scores=True,
     ),
+    "silhouette": Stage(
+        text="say how well the features separate the classes",
+        reads=("prepare", "features"),
+        scores=True,
+    ),
     "baselines": Stage(
         text="score what needs no training: raw pixels, centre box, Otsu's threshold",
         reads=("prepare",),

@@ -190,6 +190,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "finetune": (_a_label_of_each_image, _a_batch_of_labels, _the_networks_of_export),
     "attention": (_the_networks_of_export,),
     "card": (_features_of_these_networks,),
+    "silhouette": _OF_FEATURES,
     "baselines": (_a_label_of_each_image, _superclasses_of_its_classes),
 }
 """The rules by stage, in an order in which the stages can be executed."""

@@ -22,6 +22,7 @@ from dino.core.configuration.number import Seed
 from dino.core.configuration.pretrain import PretrainConfig
 from dino.core.configuration.robustness import RobustnessConfig
 from dino.core.configuration.section import parse, section
+from dino.core.configuration.silhouette import SilhouetteConfig
 from dino.core.errors import ConfigurationError
 from dino.core.stages import PER_DATASET
 from dino.core.yaml_file import read_yaml
@@ -85,6 +86,7 @@ class Parameters:
     class_map: ClassMapConfig = Field(default_factory=ClassMapConfig)
     finetune: FinetuneConfig = Field(default_factory=FinetuneConfig)
     robustness: RobustnessConfig = Field(default_factory=RobustnessConfig)
+    silhouette: SilhouetteConfig = Field(default_factory=SilhouetteConfig)
 
     # ConfigurationError, since of a ValueError pydantic would show the input: all of params.yaml
     @model_validator(mode="after")

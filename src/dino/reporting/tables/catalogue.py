@@ -13,10 +13,20 @@ from dino.reporting.tables.finetune import FINETUNE
 from dino.reporting.tables.low_shot import LOW_SHOT
 from dino.reporting.tables.paper import paper_tables
 from dino.reporting.tables.parameters import parameter_table
+from dino.reporting.tables.pivot import Column, Pivot
 from dino.reporting.tables.robustness import ROBUSTNESS
 
+SILHOUETTE = Pivot(
+    name="silhouette",
+    caption=(
+        "Mean silhouette of the images, -1 to 1: above 0 an image lies nearer to its own class "
+        "than to any other. Brackets: 95 % bootstrap interval over the images."
+    ),
+    columns={"silhouette": Column("Silhouette", key="silhouette")},
+)
 PIVOTS = {
-    pivot.name: pivot for pivot in (ACCURACY, LOW_SHOT, ATTENTION, CLASS_MAP, FINETUNE, ROBUSTNESS)
+    pivot.name: pivot
+    for pivot in (ACCURACY, LOW_SHOT, ATTENTION, CLASS_MAP, FINETUNE, ROBUSTNESS, SILHOUETTE)
 }
 """The tables of our scores, by name."""
 
