@@ -8,6 +8,7 @@ import pytest
 from workplace import PER_RUN, RUN, STAGES, Workplace
 
 from dino.core.provenance import PACKAGES
+from dino.core.stages import PER_DATASET
 
 KEYS = {
     "stage",
@@ -41,6 +42,11 @@ def gathered(computed_by_dvc: Workplace) -> dict[str, Any]:
     return provenance
 
 
+def _file_of(stage: str) -> str:
+    """The name of its provenance and recipe, without .json, below their folders."""
+    return f"{stage}/digits" if stage in PER_DATASET else stage
+
+
 def _read(project: Workplace, path: str) -> str:
     return (project.root / "results" / path).read_text()
 
@@ -53,12 +59,15 @@ def test_every_stage_says_what_its_result_was_made_from(
     record = json.loads(
         _read(
             computed_by_dvc,
-            f"runs/{RUN}/provenance/{stage}.json" if per_run else f"provenance/{stage}.json",
+            f"runs/{RUN}/provenance/{stage}.json"
+            if per_run
+            else f"provenance/{_file_of(stage)}.json",
         )
     )
+    of = f" --run {RUN}" if per_run else " --dataset digits" if stage in PER_DATASET else ""
     assert set(record) >= KEYS
     assert record["stage"] == stage
-    assert record["command"] == f"dino {stage}" + (f" --run {RUN}" if per_run else "")
+    assert record["command"] == f"dino {stage}{of}"
     fingerprint = json.loads((computed_by_dvc.root / "data/digits/dataset.json").read_text())
     nothing = stage in READS_NO_IMAGES
     assert record["data"] == (None if nothing else fingerprint["fingerprint"])
@@ -83,7 +92,7 @@ def test_resolved_parameters_are_those_of_dvc_yaml(
 ) -> None:
     record = (gathered["runs"][RUN] if stage in PER_RUN else gathered)[stage]
     recorded = record["parameters"]
-    recipe = f"{stage}/{RUN}.json" if stage in PER_RUN else f"{stage}.json"
+    recipe = f"{stage}/{RUN}.json" if stage in PER_RUN else f"{_file_of(stage)}.json"
     recipes = computed_by_dvc.root / "work" / "recipes"
     depends_on = json.loads((recipes / recipe).read_text())["params.yaml"]
     sections = {key.partition(".")[0] for key in depends_on}

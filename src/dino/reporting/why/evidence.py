@@ -126,7 +126,8 @@ class Evidence:
 
     def _beside(self, stage: str, run: str | None) -> Record | None:
         below = self.folder if run is None else self.folder / "runs" / run
-        names = [f"{stage}.json", f"{stage}/{self.dataset}.json"]
+        # a record from before data sets had names has the second file
+        names = [f"{stage}/{self.dataset}.json", f"{stage}.json"]
         paths = [below / "provenance" / name for name in names]
         return next((read_json(path) for path in paths if path.is_file()), None)
 
