@@ -174,7 +174,9 @@ class Workplace:
     def tables(self) -> dict[str, bytes]:
         """The tables by their files' names, but for those of time and memory."""
         folder = self.root / "results" / "tables"
-        return {p.name: p.read_bytes() for p in folder.iterdir() if p.stem not in MEASURE_COST}
+        # Snakemake notes the time of a folder in a hidden file
+        found = (p for p in folder.iterdir() if not p.name.startswith("."))
+        return {p.name: p.read_bytes() for p in found if p.stem not in MEASURE_COST}
 
     def out_of_date(self) -> Set[str]:
         """The steps that DVC itself would execute, without those that follow from them."""
