@@ -19,7 +19,7 @@ from dino.reporting.figures.catalogue import all_pictures
 from dino.reporting.page import page
 from dino.reporting.results import Results
 from dino.reporting.summary import summarise
-from dino.reporting.tables.catalogue import all_tables, timed_tables
+from dino.reporting.tables.catalogue import PIVOTS, all_tables, timed_tables
 from dino.stages.report import execute
 
 TIMED = ("paper_crops", "paper_throughput")
@@ -47,12 +47,7 @@ OUTPUTS = {
     *(
         f"tables/{table}.{kind}"
         for table in (
-            "accuracy",
-            "low_shot",
-            "attention",
-            "class_map",
-            "finetune",
-            "robustness",
+            *PIVOTS,
             "parameters",
             *PAPER,
             *TIMED,
