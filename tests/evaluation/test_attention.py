@@ -5,7 +5,6 @@ import pytest
 import timm
 import torch
 
-from dino.core.configuration.architecture import ArchitectureConfig
 from dino.core.configuration.attention import AttentionConfig
 from dino.data.dataset import PreparedDataset
 from dino.data.normalisation import normalised
@@ -27,23 +26,8 @@ from dino.features.attention_maps import cls_attention
 from dino.features.frozen_backbone import FrozenBackbone
 from dino.metrics.intervals import mean_interval
 from dino.metrics.jaccard import jaccard
-from dino.model.backbone import build_backbone
 
 CONFIG = AttentionConfig(image_size_px=16, images=25, examples=4)
-
-
-@pytest.fixture(scope="module")
-def backbone() -> FrozenBackbone:
-    torch.manual_seed(0)
-    config = ArchitectureConfig(
-        timm_name="vit_tiny_patch16_224",
-        image_size_px=8,
-        patch_size_px=2,
-        embed_dim=16,
-        depth=2,
-        num_heads=2,
-    )
-    return FrozenBackbone(build_backbone(config))
 
 
 def _without_masks(dataset: PreparedDataset) -> PreparedDataset:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from dino.core.configuration.architecture import ArchitectureConfig
 from dino.core.configuration.features import FeaturesConfig
 from dino.core.configuration.robustness import RobustnessConfig
 from dino.core.errors import DataError
@@ -16,24 +15,9 @@ from dino.evaluation.knn import knn_accuracies
 from dino.evaluation.robustness import robustness
 from dino.features.frozen_backbone import FrozenBackbone
 from dino.features.global_features import extract_features
-from dino.model.backbone import build_backbone
 
 CONFIG = RobustnessConfig(images=20, neighbours=5)
 FEATURES = FeaturesConfig(resize_px=8, crop_px=8, last_blocks=1)
-
-
-@pytest.fixture(scope="module")
-def backbone() -> FrozenBackbone:
-    torch.manual_seed(0)
-    config = ArchitectureConfig(
-        timm_name="vit_tiny_patch16_224",
-        image_size_px=8,
-        patch_size_px=2,
-        embed_dim=16,
-        depth=2,
-        num_heads=2,
-    )
-    return FrozenBackbone(build_backbone(config))
 
 
 def test_rows_are_all_images_clean_then_in_each_condition(dataset: PreparedDataset) -> None:

@@ -172,16 +172,6 @@ def with_intervals(
     return columns
 
 
-def with_deviation(headings: Mapping[str, str], name: str, seeds: bool) -> dict[str, str]:
-    """`headings`, with `seeds` NAME_sd behind that of `name`."""
-    columns = {}
-    for column, heading in headings.items():
-        columns[column] = heading
-        if seeds and column == name:
-            columns[f"{name}_sd"] = f"{heading}, sd"
-    return columns
-
-
 def spread(deviation: Any) -> str:
     """A deviation as it stands behind its mean; nothing where there is none."""
     if deviation is None or pd.isna(deviation):
